@@ -1,0 +1,356 @@
+"""The wire: raw pages of Azure Resource Manager through the SDK clients' own pipelines, and nothing that writes.
+
+The clients' default pipeline is replaced by a list of the SDK's policies without two of them: the one that registers
+resource providers (a write) and the one that decodes bodies (they are split once, here). In their place stand
+`ReadOnly` and `Gate`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    ServiceRequestTimeoutError,
+    ServiceResponseTimeoutError,
+)
+from azure.core.pipeline import PipelineRequest, PipelineResponse, policies
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.mgmt.core.policies import ARMHttpLoggingPolicy, AsyncARMChallengeAuthenticationPolicy
+from msgspec import Struct
+
+from auditor import __version__
+from auditor.collect.clouds import Cloud
+from auditor.collect.credentials import Credential, credential
+from auditor.collect.options import CollectOptions, Patience
+from auditor.errors import AuditorError
+
+log = logging.getLogger(__name__)
+
+CLIENTS = {
+    "subscriptions": ("azure.mgmt.resource.subscriptions.aio", "SubscriptionClient"),
+    "resources": ("azure.mgmt.resource.resources.aio", "ResourceManagementClient"),
+    "compute": ("azure.mgmt.compute.aio", "ComputeManagementClient"),
+    "network": ("azure.mgmt.network.aio", "NetworkManagementClient"),
+}
+"""One client of each kind serves all subscriptions: `send_request` takes whole addresses."""
+
+READING_ACTIONS = re.compile(
+    r"""(
+      /providers/microsoft\.resourcegraph/resources
+    | /networkinterfaces/[^/]+/effective(routetable|networksecuritygroups)
+    | /virtualnetworks/[^/]+/listnetworkmanagereffectivesecurityadminrules
+    | /virtualhubs/[^/]+/effectiveroutes
+    | /virtualnetworkgateways/[^/]+/getlearnedroutes
+    | /networkwatchers/[^/]+/(ipflowverify|nexthop)
+    | /workspaces/[^/]+/query
+    )\Z""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""The ends of the paths that are asked with POST and change nothing. There is no other POST."""
+
+_PASSING = {408, 429, 500, 502, 503, 504}
+_SUPPORTED = re.compile(r"supported (?:api-)?versions are '([^']+)'", re.IGNORECASE)
+_API_VERSION = re.compile(r"(?<=api-version=)[^&]+")
+
+
+class Page(Struct):
+    """A page of any ARM list."""
+
+    value: list[msgspec.Raw]
+    next_link: str | None = msgspec.field(default=None, name="nextLink")
+
+
+class Refused(Exception):
+    """A request that will not be answered; `status` is 0 where no answer came at all."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class ReadOnly(policies.SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+    """Nothing that writes leaves, whoever asked for it. Stands last, so no other policy can slip a request past it."""
+
+    def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
+        """Raises AuditorError for what is neither a GET nor one of the reading actions."""
+        method, path = request.http_request.method.upper(), urlsplit(request.http_request.url).path
+        if method == "GET" or (method == "POST" and READING_ACTIONS.search(path)):
+            return
+        raise AuditorError(f"{method} {path} was not sent: this tool only reads. Please report this as a bug.")
+
+
+class Gate(policies.AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+    """Lets a bounded number of requests out at a time, and counts them.
+
+    It stands behind the retry policy, so that a request that waits before its next try holds no place.
+    """
+
+    def __init__(self, places: asyncio.Semaphore, counts: Counter[tuple[str, int]]) -> None:
+        super().__init__()
+        self._places = places
+        self._counts = counts
+
+    async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
+        """Send it once there is a place."""
+        status = 0
+        async with self._places:
+            try:
+                response = await self.next.send(request)
+                status = response.http_response.status_code
+            finally:
+                self._counts[request.http_request.method, status] += 1
+        return response
+
+
+class PatientRetry(policies.AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
+    """The SDK's retry policy, with 429 counted apart from failures and waits spread out.
+
+    After a 429 every request of a subscription waits for the same moment; without the spread they would meet again.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        super().__init__(
+            retry_total=patience.statuses + 2 * patience.connections,
+            retry_status=patience.statuses,
+            retry_connect=patience.connections,
+            retry_read=patience.connections,
+            retry_backoff_factor=patience.backoff,
+            retry_backoff_max=patience.backoff_max,
+        )
+        self._throttles = patience.throttles
+
+    def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
+        """Only what may be answered next time; Azure sends `Retry-After: 0` along with refusals, too."""
+        return response.http_response.status_code in _PASSING
+
+    def increment(self, settings: dict[str, Any], response: Any = None, error: Exception | None = None) -> bool:
+        """Whether there is another try."""
+        if error is None and response.http_response.status_code == 429:
+            settings["throttled"] = settings.get("throttled", 0) + 1
+            return bool(settings["throttled"] <= self._throttles)
+        return super().increment(settings, response, error)
+
+    async def sleep(self, settings: dict[str, Any], transport: Any, response: Any = None) -> None:
+        """Wait as long as Azure asks, else longer each time."""
+        asked = self.get_retry_after(response) if response is not None else None
+        throttled = settings.get("throttled", 0)
+        wait = asked or max(self.get_backoff_time(settings), self._backoff(throttled))
+        await transport.sleep(wait * random.uniform(1, 1.1))
+
+    def _backoff(self, tries: int) -> float:
+        return min(self.backoff_factor * 2 ** min(tries, 16), self.backoff_max) if tries else 0
+
+
+class Arm:
+    """Azure Resource Manager of one cloud. Make one with `connect`."""
+
+    def __init__(self, cloud: Cloud, options: CollectOptions, identity: Credential, transport: AioHttpTransport) -> None:
+        self.cloud = cloud
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self._patience = options.patience
+        self._identity = identity
+        self._transport = transport
+        self._places = asyncio.Semaphore(options.max_concurrency)
+        self._clients: dict[str, Any] = {}
+        self._versions: dict[str, str] = {}
+        self._host = urlsplit(cloud.endpoint).netloc.lower()
+
+    async def pages(self, client: str, address: str) -> AsyncIterator[tuple[list[bytes], str]]:
+        """The pages of a listing: their documents and the address of the page after, "" after the last one.
+
+        `address` is a path with query, or the whole address of a later page. Raises Refused.
+        """
+        seen = set[str]()
+        while address:
+            seen.add(address)
+            page = await self._decoded(client, address, _PAGE)
+            following = self._checked(page.next_link or "", seen)
+            yield [bytes(document) for document in page.value], following
+            address = following
+
+    async def document(self, client: str, address: str) -> bytes:
+        """The one document at an address. Raises Refused."""
+        return bytes(await self._decoded(client, address, _DOCUMENT))
+
+    def _checked(self, address: str, seen: set[str]) -> str:
+        """A token goes only where it was made for, and a listing that comes back to a page would never end."""
+        if not address:
+            return ""
+        parts = urlsplit(address)
+        host = parts.netloc.lower()
+        if parts.scheme != "https" or not (host == self._host or host.endswith(f".{self._host}")):
+            raise Refused(200, "ForeignNextLink", f"The next page is said to be at {host}, which is not {self._host}.")
+        if address in seen:
+            raise Refused(200, "RepeatedNextLink", "The listing leads back to a page that was already read.")
+        return address
+
+    async def _decoded(self, client: str, address: str, decoder: msgspec.json.Decoder[Any]) -> Any:
+        """The decoded body; one that is not whole JSON was damaged on the way and is asked for again."""
+        for tries in range(self._patience.statuses + 1):
+            if tries:
+                await asyncio.sleep(min(self._patience.backoff * 2 ** (tries - 1), self._patience.backoff_max))
+            body = await self._body(client, address)
+            try:
+                return decoder.decode(body)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                reason = str(error)
+                log.debug("malformed answer from %s: %s", urlsplit(address).path, reason)
+        raise Refused(200, "MalformedAnswer", reason)
+
+    async def _body(self, client: str, address: str) -> bytes:
+        """The body of a 200, after a second try with a new token (401) or another api-version (one not known here)."""
+        path = urlsplit(address).path
+        for last in (False, True):
+            response = await self._send(client, self._versioned(address))
+            if response.status_code == 200:
+                return response.content
+            code, message = failure(response.content)
+            if response.status_code == 401 and not last:
+                self._identity.forget()
+            elif not last and (supported := _SUPPORTED.search(message)):
+                self._versions[_kind(address)] = _nearest(supported[1])
+                log.debug("%s: api-version %s", path, self._versions[_kind(address)])
+            else:
+                break
+        raise Refused(response.status_code, code or f"Status{response.status_code}", message)
+
+    async def _send(self, client: str, address: str) -> AsyncHttpResponse:
+        url = address if "://" in address else self.cloud.endpoint + address
+        try:
+            return await self._client(client).send_request(HttpRequest("GET", url))  # type: ignore[no-any-return]
+        except ClientAuthenticationError as error:
+            raise AuditorError(_no_token(error)) from error
+        except (ServiceRequestTimeoutError, ServiceResponseTimeoutError) as error:
+            raise Refused(0, "Timeout", error.message) from error
+        except AzureError as error:
+            raise Refused(0, type(error.inner_exception or error).__name__, error.message) from error
+
+    def _versioned(self, address: str) -> str:
+        version = self._versions.get(_kind(address))
+        return _API_VERSION.sub(version, address) if version and "://" not in address else address
+
+    def _client(self, name: str) -> Any:
+        """The SDK client of that name, imported at first use: the network client alone takes a third of a second."""
+        if name not in self._clients:
+            module, kind = CLIENTS[name]
+            subscription = () if name == "subscriptions" else ("00000000-0000-0000-0000-000000000000",)
+            self._clients[name] = getattr(import_module(module), kind)(
+                self._identity,
+                *subscription,
+                base_url=self.cloud.endpoint,
+                credential_scopes=[self.cloud.scope],
+                transport=self._transport,
+                policies=self._policies(name),
+            )
+        return self._clients[name]
+
+    def _policies(self, name: str) -> list[Any]:
+        return [
+            policies.RequestIdPolicy(),
+            policies.UserAgentPolicy(base_user_agent=f"auditor/{__version__} ({name})"),
+            policies.ProxyPolicy(),
+            PatientRetry(self._patience),
+            Gate(self._places, self.requests),
+            AsyncARMChallengeAuthenticationPolicy(self._identity, self.cloud.scope),
+            policies.DistributedTracingPolicy(),
+            ARMHttpLoggingPolicy(),
+            ReadOnly(),
+        ]
+
+
+_PAGE = msgspec.json.Decoder(Page)
+_DOCUMENT = msgspec.json.Decoder(msgspec.Raw)
+
+
+@asynccontextmanager
+async def connect(options: CollectOptions, cloud: Cloud, environ: Mapping[str, str]) -> AsyncIterator[Arm]:
+    """A connection pool, an identity and the clients over both; all closed at the end.
+
+    HTTPS_PROXY and NO_PROXY are honoured, and so are SSL_CERT_FILE and REQUESTS_CA_BUNDLE for a private CA.
+    """
+    bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE") or environ.get("SSL_CERT_FILE")
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=options.max_concurrency + 2, ssl=_tls(bundle)),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=True,
+            )
+        )
+        transport = AioHttpTransport(
+            session=session,
+            session_owner=False,
+            connection_timeout=options.patience.connect_timeout,
+            read_timeout=options.patience.read_timeout,
+        )
+        identity = credential(
+            options.auth, cloud, options.tenant_id, environ, verify=bundle or True, transport=transport
+        )
+        await stack.enter_async_context(identity)
+        yield Arm(cloud, options, identity, transport)
+
+
+def _tls(bundle: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if bundle:
+        path = Path(bundle)
+        try:
+            context.load_verify_locations(**{"capath" if path.is_dir() else "cafile": bundle})
+        except (OSError, ssl.SSLError) as error:
+            raise AuditorError(f"{bundle}: no certificates can be read from it ({error}).") from error
+    return context
+
+
+def failure(body: bytes) -> tuple[str, str]:
+    """Code and message of an error answer, as far as it has any: services and proxies each have their own shape."""
+    try:
+        told = msgspec.json.decode(body)
+        if isinstance(told, str):  # some services send JSON within a JSON string
+            told = msgspec.json.decode(told)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "", " ".join(body[:500].decode(errors="replace").split())
+    if isinstance(told, dict) and isinstance(told.get("error"), dict):
+        told = told["error"]
+    if not isinstance(told, dict):
+        return "", str(told)[:500]
+    lowered = {key.lower(): value for key, value in told.items()}
+    return str(lowered.get("code") or ""), str(lowered.get("message") or "")[:2000]
+
+
+def _kind(address: str) -> str:
+    """What an address lists, apart from where: api-versions hold for all subscriptions."""
+    parts = urlsplit(address).path.lower().rpartition("/providers/")[2].split("/")
+    return "/".join([parts[0], *parts[1::2]])
+
+
+def _nearest(supported: str) -> str:
+    """The newest of the api-versions a cloud names, a preview only if there is nothing else."""
+    versions = sorted(version.strip() for version in supported.split(","))
+    stable = [version for version in versions if "preview" not in version]
+    return (stable or versions)[-1]
+
+
+def _no_token(error: ClientAuthenticationError) -> str:
+    return (
+        f"No token for Azure: {error.message.strip()}\n"
+        "Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; "
+        "`--auth` chooses one way."
+    )

@@ -1,0 +1,132 @@
+"""From `--auth` to a credential: azure-identity's own, with the collection's transport and tenant."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+from azure.identity import DeviceCodeCredential, InteractiveBrowserCredential
+from azure.identity.aio import (
+    AzureCliCredential,
+    DefaultAzureCredential,
+    EnvironmentCredential,
+    ManagedIdentityCredential,
+    WorkloadIdentityCredential,
+)
+
+from auditor.collect.clouds import Cloud
+from auditor.collect.options import Auth
+
+
+class Source(Protocol):
+    """An azure-identity credential of the asynchronous kind."""
+
+    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        """A token for the scopes."""
+
+    async def close(self) -> None:
+        """Let go of what the credential holds."""
+
+
+class Credential:
+    """One identity for all clients: asked for a token once, not by each client, and always in the one tenant.
+
+    Each SDK client keeps its own token, so that four clients would start the Azure CLI four times.
+    """
+
+    def __init__(self, source: Source, tenant_id: str = "") -> None:
+        self._source = source
+        self._tenant_id = tenant_id
+        self._lock = asyncio.Lock()
+        self._token: AccessTokenInfo | None = None
+
+    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        """A token for the scopes; the last one as long as it should not be renewed."""
+        asked = TokenRequestOptions(**(options or {}))
+        if self._tenant_id:
+            asked["tenant_id"] = self._tenant_id
+        async with self._lock:
+            if self._token is None or "claims" in asked or self._old(self._token):
+                self._token = await self._source.get_token_info(*scopes, options=asked)
+            return self._token
+
+    async def get_token(self, *scopes: str, **kwargs: Any) -> AccessToken:
+        """The same in the older shape, which the SDK's protocol still asks for."""
+        token = await self.get_token_info(*scopes)
+        return AccessToken(token.token, token.expires_on)
+
+    def forget(self) -> None:
+        """Azure turned the token down: ask for another one next time."""
+        self._token = None
+
+    async def close(self) -> None:
+        """Close the source."""
+        await self._source.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        await self.close()
+
+    @staticmethod
+    def _old(token: AccessTokenInfo) -> bool:
+        return (token.refresh_on or token.expires_on - 300) <= datetime.now().timestamp()
+
+
+class _Threaded:
+    """A credential that talks to a person; azure-identity has these in the blocking kind only."""
+
+    def __init__(self, blocking: DeviceCodeCredential | InteractiveBrowserCredential) -> None:
+        self._blocking = blocking
+
+    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        return await asyncio.to_thread(self._blocking.get_token_info, *scopes, options=options)
+
+    async def close(self) -> None:
+        self._blocking.close()
+
+
+def credential(
+    auth: Auth, cloud: Cloud, tenant_id: str, environ: Mapping[str, str], *, verify: str | bool, **transport: Any
+) -> Credential:
+    """The credential `auth` names. `transport` goes to the asynchronous ones, `verify` to those that block."""
+    common = {
+        "authority": cloud.authority,
+        "disable_instance_discovery": not cloud.discovery,
+        "additionally_allowed_tenants": ["*"] if tenant_id else [],
+    }
+    tenant = {"tenant_id": tenant_id} if tenant_id else {}
+    source: Source
+    match auth:
+        case "default":
+            source = DefaultAzureCredential(**common, **transport)
+        case "environment":
+            source = EnvironmentCredential(**common, **transport)
+        case "cli":
+            source = AzureCliCredential(**tenant)
+        case "managed-identity":
+            source = ManagedIdentityCredential(client_id=environ.get("AZURE_CLIENT_ID"), **transport)
+        case "workload-identity":
+            source = WorkloadIdentityCredential(**tenant, **common, **transport)
+        case "device-code":
+            source = _Threaded(
+                DeviceCodeCredential(prompt_callback=_prompt, connection_verify=verify, **tenant, **common)
+            )
+        case "browser":
+            source = _Threaded(InteractiveBrowserCredential(connection_verify=verify, **tenant, **common))
+    return Credential(source, tenant_id)
+
+
+def _prompt(address: str, code: str, expires: datetime) -> None:
+    sys.stderr.write(f"To sign in, open {address} and enter the code {code} before {expires:%H:%M}.\n")

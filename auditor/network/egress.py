@@ -1,0 +1,592 @@
+"""The way out of one NIC: rules, route, next hop, firewall and outbound method joined per destination.
+
+Every gate says which public destinations it denies and which it cannot tell; the rest it lets pass. What one gate lets
+pass goes on to the next, so disjoint parts let nothing out. The joint result depends on the NIC only through its
+subnet, its NSG, the part of each rule list its address falls into and its outbound method, and is shared by all that
+are alike in these.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet, address
+from auditor.model.finding import Step
+from auditor.model.ids import key, name_of
+from auditor.model.resources import IpConfiguration, Nic, Subnet, Tenant, VirtualMachine
+from auditor.network.firewall import FirewallRules
+from auditor.network.gateways import Gateways
+from auditor.network.lines import ALLOW, ALWAYS, DENY, NAMED, PASS, LineList, Ruling, VnetTag
+from auditor.network.lines import UNKNOWN as UNDECIDED
+from auditor.network.outbound import Outbound, OutboundMethods
+from auditor.network.routes import RoutePart, Routes, RouteView
+from auditor.network.rules import admin, nsg
+from auditor.network.tags import Tags
+from auditor.network.wan import VirtualWan
+from auditor.network.ways import DIRECT, Way, Ways
+
+OPEN, RESTRICTED, BLOCKED, UNKNOWN = "open", "restricted", "blocked", "unknown"
+_MOST_SHOWN = 24  # prefixes shown of a set before "…"
+
+
+class Gate(Struct, frozen=True):
+    """One gate's word on the public destinations; `names` are hosts let through by name only."""
+
+    name: str
+    id: str
+    denied: AddressSet
+    unknown: AddressSet
+    names: tuple[str, ...] = ()
+
+
+class Slice(Struct, frozen=True):
+    """Destinations that leave one way and that no rule, route or firewall denies."""
+
+    addresses: AddressSet
+    path: str  # path code of the contract
+    kind: str  # the path as the policy knows it
+    label: str
+    known: bool  # False: some gate could not tell
+    firewall_id: str = ""
+    appliances: tuple[str, ...] = ()
+
+
+class Egress(Struct, frozen=True):
+    """What the network lets a NIC do with TCP 25, shared by all NICs that are alike.
+
+    `outcome` is open, restricted, blocked or unknown before the platform is asked; `slices` what it is asked for.
+    """
+
+    path: str
+    path_detail: str
+    via_azure_firewall: str
+    firewall_id: str
+    rules: str
+    rules_decided_by: str
+    firewall_rules: str
+    firewall_rule: str
+    outcome: str
+    decided_by: str
+    decided_id: str
+    internet: AddressSet
+    allowed: AddressSet
+    unknown: AddressSet
+    slices: tuple[Slice, ...]
+    paths: tuple[Slice, ...]  # every way the routes take, also where a gate denies
+    names: tuple[str, ...]
+    allowed_names: tuple[str, ...]  # destinations as shown
+    egress_id: str
+    egress_ip: str
+    reasons: tuple[str, ...]
+    gaps: tuple[str, ...]
+    steps: tuple[Step, ...]
+    inferred: bool
+    effective: bool
+
+
+class _Place(Struct):
+    """What all NICs of a subnet share."""
+
+    subnet: Subnet | None
+    view: RouteView
+    ways: tuple[tuple[RoutePart, Way], ...]
+    lists: tuple[LineList, ...]  # every list whose ruling hangs on the source address
+    admin: LineList | None
+    nsg: LineList | None
+    nsg_id: str
+    egresses: dict[object, Egress]
+
+
+class Network:
+    """Judges NICs. Build it once per tenant."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+        self.tags = Tags(tenant.service_tags, tenant.cloud)
+        self._wan = VirtualWan(tenant)
+        self._routes = Routes(tenant, self.tags, Gateways(tenant), self._wan)
+        self.outbound = OutboundMethods(tenant)
+        self._firewall_rules = FirewallRules(tenant, self.tags)
+        self._ways = Ways(tenant, self.tags, self._routes, self.outbound, self._firewall_rules)
+        self._places: dict[tuple[str, int], _Place] = {}
+        self._nsgs: dict[tuple[str, int], LineList | None] = {}
+        self._admin: dict[tuple[str, int], LineList | None] = {}
+
+    def judge(self, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration) -> tuple[Egress, Outbound]:
+        """The way out of one IP configuration, and its outbound method where a route says Internet."""
+        bits = configuration.version
+        place = self._place(configuration.subnet, bits)
+        outbound = _NO_SUBNET if place.subnet is None else self.outbound.of(vm, nic, configuration, place.subnet)
+        parsed = address(configuration.private_ip)
+        source = parsed[0] if parsed and parsed[1] == bits else None
+        own = self._nsg(nic.nsg, bits) if nic.nsg else None
+        effective = key(nic.id) if key(nic.id) in self._tenant.effective_nsgs else ""
+        groups = frozenset(configuration.application_groups) if configuration.application_groups else _NO_GROUPS
+        alike = (
+            key(nic.nsg),
+            effective,
+            own.segment(source) if own else 0,
+            tuple(lines.segment(source) for lines in place.lists),
+            groups,
+            outbound.path,
+            outbound.reasons,
+            outbound.decided,
+        )
+        egress = place.egresses.get(alike)
+        if egress is None:
+            joint = _Join(self, place, nic, own, source, groups, outbound, bits)
+            egress = place.egresses[alike] = joint.egress()
+        return egress, outbound
+
+    # ---- what is shared
+
+    def _place(self, subnet_id: str, bits: int) -> _Place:
+        asked = (key(subnet_id), bits)
+        place = self._places.get(asked)
+        if place is None:
+            place = self._places[asked] = self._make_place(subnet_id, bits)
+        return place
+
+    def _make_place(self, subnet_id: str, bits: int) -> _Place:
+        subnet = self._tenant.subnets.get(key(subnet_id))
+        if subnet is None:
+            view = RouteView((), PUBLIC[bits], VnetTag(EMPTY[bits], PUBLIC[bits]))
+            return _Place(None, view, (), (), None, None, "", {})
+        view = self._routes.of(subnet, bits)
+        ways = tuple((part, self._ways.of(subnet, part.hop)) for part in view.parts)
+        admin_rules = self._admin_rules(subnet.vnet, bits)
+        own = self._nsg(subnet.nsg, bits) if subnet.nsg else None
+        lists = [lines for lines in (admin_rules, own) if lines]
+        for _, way in ways:
+            if way.firewall:
+                lists.append(self._firewall_rules.lines(way.firewall))
+            lists += [i.lines for i in way.inbound]
+        return _Place(subnet, view, ways, tuple(lists), admin_rules, own, subnet.nsg, {})
+
+    def _nsg(self, nsg_id: str, bits: int) -> LineList | None:
+        asked = (key(nsg_id), bits)
+        if asked not in self._nsgs:
+            group = self._tenant.nsgs.get(asked[0])
+            self._nsgs[asked] = nsg(group.rules, self.tags, bits) if group else None
+        return self._nsgs[asked]
+
+    def _admin_rules(self, vnet_id: str, bits: int) -> LineList | None:
+        asked = (key(vnet_id), bits)
+        if asked not in self._admin:
+            rules = self._tenant.admin_rules.get(asked[0])
+            self._admin[asked] = admin(rules, self.tags, bits) if rules is not None else None
+        return self._admin[asked]
+
+
+_NO_GROUPS: frozenset[str] = frozenset()
+_NO_SUBNET = Outbound("unknown", gap="subnet")
+
+
+class _Join:
+    """One joint evaluation."""
+
+    def __init__(
+        self,
+        network: Network,
+        place: _Place,
+        nic: Nic,
+        own: LineList | None,
+        source: int | None,
+        groups: frozenset[str],
+        outbound: Outbound,
+        bits: int,
+    ) -> None:
+        self.network = network
+        self.tenant = network._tenant
+        self.place = place
+        self.nic = nic
+        self.own = own
+        self.source = source
+        self.groups = groups
+        self.outbound = outbound
+        self.bits = bits
+        self.everything = place.view.internet
+        self.nothing = EMPTY[bits]
+        self.reasons: list[str] = []
+        self.gaps: list[str] = list(place.view.gaps)
+        self.steps: list[Step] = []
+        self.inferred = False
+
+    def egress(self) -> Egress:
+        if self.place.subnet is None:
+            self.note("subnet-not-seen", gap=f"subnets of {self.nic.id}")
+        rules, rules_code, rules_by = self._rules()
+        gates = [*rules, *self._routes()]
+        paths, firewall_gate, firewall_code, firewall_rule = self._firewalls()
+        gates.append(firewall_gate)
+        outcome, decided_by, decided_id, allowed, unknown = settle(gates, self.everything)
+        names = firewall_gate.names
+        possible = allowed | unknown
+        slices = tuple(
+            Slice(
+                s.addresses & possible,
+                s.path,
+                s.kind,
+                s.label,
+                not (s.addresses & unknown),
+                s.firewall_id,
+                s.appliances,
+            )
+            for s in paths
+            if s.addresses & possible or (names and outcome == RESTRICTED and s.firewall_id)
+        )
+        path, detail = _headline(paths)
+        firewall_id = next((s.firewall_id for s in paths if s.firewall_id), "")
+        direct = any(w.path == DIRECT for _, w in self.place.ways)
+        leg = next((w for _, w in self.place.ways if w.egress_id), None)
+        view = self.place.view
+        if view.effective:
+            self.note("effective-routes-used")
+        if view.differs:
+            self.note("effective-differs")
+        if path == "mixed":
+            self.note("mixed-paths")
+        return Egress(
+            path=path,
+            path_detail=detail or self._route_label(),
+            via_azure_firewall=_via(paths),
+            firewall_id=firewall_id,
+            rules=rules_code,
+            rules_decided_by=rules_by,
+            firewall_rules=firewall_code,
+            firewall_rule=firewall_rule,
+            outcome=outcome,
+            decided_by=decided_by,
+            decided_id=decided_id,
+            internet=self.everything,
+            allowed=allowed,
+            unknown=unknown,
+            slices=slices,
+            paths=paths,
+            names=names,
+            allowed_names=self._shown(allowed, names) if outcome == RESTRICTED else (),
+            egress_id=leg.egress_id if leg and not direct else "",
+            egress_ip=leg.egress_ip if leg and not direct else "",
+            reasons=tuple(dict.fromkeys(self.reasons)),
+            gaps=tuple(dict.fromkeys(self.gaps)),
+            steps=tuple(self.steps),
+            inferred=self.inferred,
+            effective=view.effective,
+        )
+
+    def note(self, *reasons: str, gap: str = "") -> None:
+        self.reasons.extend(reasons)
+        if gap:
+            self.gaps.append(gap)
+
+    # ---- rules
+
+    def _rules(self) -> tuple[list[Gate], str, str]:
+        """The three rule gates, their joint code and the id of the rule that decides."""
+        lists = self._lists()
+        gates: list[Gate] = []
+        passing, allowed = self.everything, self.nothing
+        deciders: dict[str, Ruling] = {}
+        for gate, lines, resource_id in lists:
+            if lines is None:
+                gates.append(Gate(gate, resource_id, self.nothing, passing))
+                self.note("nsg-not-seen", "rules-unknown", gap=f"networkSecurityGroups {resource_id}")
+                self.steps.append(Step(gate, UNKNOWN, resource_id, "not read"))
+                continue
+            ruling = lines.decide(self.source, self.groups, self.place.view.vnet_tag)
+            deciders[gate] = ruling
+            denied = ruling.held(DENY, NAMED) & passing
+            undecided = ruling.held(UNDECIDED) & passing
+            decider = ruling.decider(passing, DENY) or ruling.decider(passing, ALLOW, ALWAYS)
+            gates.append(Gate(gate, decider.id if decider else resource_id, denied, undecided))
+            self._rule_notes(gate, ruling, resource_id, denied, undecided, passing, lines)
+            always = ruling.held(ALWAYS)
+            allowed |= always & passing
+            passing = passing - always
+        return gates, *self._rules_code(gates, deciders, allowed)
+
+    def _lists(self) -> list[tuple[str, LineList | None, str]]:
+        """(gate, rules, id) in the order a packet meets them; effective rules take the place of what they answer."""
+        place, nic = self.place, self.nic
+        found: dict[str, tuple[LineList | None, str]] = {}
+        if place.admin is not None:
+            found["admin-rule"] = (place.admin, place.subnet.vnet if place.subnet else "")
+        if nic.nsg:
+            found["nic-nsg"] = (self.own, nic.nsg)
+        if place.subnet is None:
+            found["subnet-nsg"] = (None, "")
+        elif place.nsg_id:
+            found["subnet-nsg"] = (place.nsg, place.nsg_id)
+        for effective in self.tenant.effective_nsgs.get(key(nic.id), ()) if self.bits == V4 else ():
+            make = admin if effective.gate == "admin-rule" else nsg
+            found[effective.gate] = (make(effective.nsg.rules, self.network.tags, self.bits), effective.nsg.id)
+            self.note("effective-rules-used")
+        return [(gate, *found[gate]) for gate in ("admin-rule", "nic-nsg", "subnet-nsg") if gate in found]
+
+    def _rule_notes(
+        self,
+        gate: str,
+        ruling: Ruling,
+        resource_id: str,
+        denied: AddressSet,
+        undecided: AddressSet,
+        passing: AddressSet,
+        lines: LineList,
+    ) -> None:
+        for text in ruling.unresolved:
+            self.note("tag-unknown", gap=f"serviceTags {text}")
+        if ruling.source_ports:
+            self.note("source-port-rule")
+            self.inferred = True
+        if gate != "admin-rule" and self.place.view.vnet_tag.definite:
+            without = lines.decide(self.source, self.groups, VnetTag.private(self.bits))
+            if without.held(DENY) != ruling.held(DENY):
+                self.note("virtualnetwork-tag-holds-default-route")
+                self.inferred = True
+        outcome = "deny" if passing <= denied else "partial" if denied else "unknown" if undecided else "allow"
+        decider = ruling.decider(passing, *((DENY,) if denied else (ALLOW, ALWAYS, PASS)))
+        if decider and decider.id:
+            self.steps.append(Step(gate, outcome, decider.id, decider.label))
+        elif gate != "admin-rule":
+            self.steps.append(Step(gate, outcome, resource_id, name_of(resource_id)))
+        if gate == "admin-rule" and denied:
+            self.note("admin-rule-denies")
+        elif gate == "admin-rule" and ruling.held(ALWAYS):
+            self.note("admin-rule-allows")
+
+    def _rules_code(self, gates: list[Gate], rulings: dict[str, Ruling], always: AddressSet) -> tuple[str, str]:
+        if not gates:
+            self.note("no-nsg")
+            return "allow", ""
+        outcome, _, gate_id, allowed, _ = settle(gates, self.everything)
+        code = {OPEN: "allow", RESTRICTED: "partial", BLOCKED: "deny", UNKNOWN: "unknown"}[outcome]
+        self.note(
+            {"allow": "rules-allow", "partial": "rules-partial", "deny": "rules-deny", "unknown": "rules-unknown"}[code]
+        )
+        if code in ("deny", "partial"):
+            return code, gate_id
+        if code == "unknown":
+            return code, next((g.id for g in gates if g.unknown), "")
+        if always and always == self.everything:
+            decider = rulings["admin-rule"].decider(always, ALWAYS)
+            return code, decider.id if decider else ""
+        for name in ("subnet-nsg", "nic-nsg", "admin-rule"):
+            if name in rulings and (decider := rulings[name].decider(allowed, ALLOW, ALWAYS)):
+                return code, decider.id
+        return code, ""
+
+    # ---- routes and outbound
+
+    def _routes(self) -> list[Gate]:
+        denied: dict[str, list[AddressSet]] = {"route": [], "egress": []}
+        undecided: dict[str, list[AddressSet]] = {"route": [], "egress": []}
+        ids = {"route": "", "egress": ""}
+        if self.place.subnet is None:
+            undecided["route"].append(self.everything)
+        for part, way in self.place.ways:
+            self._route_step(part, way)
+            gate, decided = way.blocked, way.id or part.id
+            if way.path == DIRECT:
+                gate = "egress" if self.outbound.path == "none" else ""
+                decided = self.outbound.decided
+                if self.outbound.path == "unknown":
+                    undecided["egress"].append(part.addresses)
+            elif way.unknown:
+                undecided["route"].append(part.addresses)
+            if gate:
+                denied[gate].append(part.addresses)
+                ids[gate] = ids[gate] or (decided if gate == "egress" else part.id or decided)
+        inbound = self._inbound()
+        if inbound:
+            denied["route"].append(inbound[0])
+            ids["route"] = ids["route"] or inbound[1]
+        return [
+            Gate(g, ids[g], AddressSet.union(denied[g], self.bits), AddressSet.union(undecided[g], self.bits))
+            for g in ("route", "egress")
+        ]
+
+    def _route_step(self, part: RoutePart, way: Way) -> None:
+        self.note(*way.reasons)
+        self.gaps.extend(way.gaps)
+        self.inferred |= way.inferred
+        target = name_of(way.id) if way.id else way.path
+        outcome = "deny" if way.blocked else UNKNOWN if way.unknown else way.path
+        shown = f"{part.label} -> {part.hop.kind} {' '.join(part.hop.ips) or target}"
+        self.steps.append(Step("route", outcome, part.id, shown))
+        if way.path == DIRECT:
+            self.note(*part.hop.reasons, *self.outbound.reasons, gap=self.outbound.gap)
+            self.inferred |= self.outbound.inferred
+            if self.outbound.path == "none" and not self.outbound.reasons:
+                self.note("no-egress")
+        elif way.path not in ("unknown", "none"):
+            self.note(*(r for r in part.hop.reasons if r not in way.reasons))
+
+    def _inbound(self) -> tuple[AddressSet, str] | None:
+        """What the NSGs of an appliance keep from coming in."""
+        for part, way in self.place.ways:
+            for inbound in way.inbound:
+                denied = inbound.lines.decide(self.source, _NO_GROUPS, inbound.vnet).held(DENY) & part.addresses
+                if denied:
+                    self.note("appliance-inbound-denied")
+                    self.inferred = True
+                    self.steps.append(Step("next-hop", "deny", inbound.id, f"inbound {name_of(inbound.id)}"))
+                    return denied, inbound.id
+        return None
+
+    def _route_label(self) -> str:
+        return "; ".join(dict.fromkeys(part.label for part, _ in self.place.ways))
+
+    # ---- firewalls
+
+    def _firewalls(self) -> tuple[tuple[Slice, ...], Gate, str, str]:
+        """The slices by path, the firewall's gate, its code and the deciding rule."""
+        denied, unknown = self.nothing, self.nothing
+        names: tuple[str, ...] = ()
+        asked, rule = self.nothing, ""
+        slices = []
+        for part, way in self.place.ways:
+            slices.append(self._slice(part, way))
+            if way.firewall is None:
+                continue
+            asked |= part.addresses
+            refused, undecided, hosts, rule_id = self._firewall(way, part.addresses)
+            denied, unknown = denied | refused, unknown | undecided
+            names, rule = (*names, *hosts), rule or rule_id
+        if self.place.subnet is None:
+            slices.append(Slice(self.everything, "unknown", "unknown", "subnet not read", False))
+        code = ""
+        if asked:
+            code = "deny" if asked <= denied and not names else "allow" if not denied and not unknown else "partial"
+            if unknown and not (denied and asked - denied - unknown):
+                code = "unknown"
+            note = {"allow": "firewall-allows", "deny": "firewall-denies", "partial": "firewall-partial"}
+            self.note(note.get(code, "firewall-rules-not-seen"))
+            self.steps.append(Step("firewall", code, rule, _tail(rule)))
+        return tuple(slices), Gate("firewall", rule, denied, unknown, names), code, rule
+
+    def _firewall(self, way: Way, addresses: AddressSet) -> tuple[AddressSet, AddressSet, tuple[str, ...], str]:
+        firewall = way.firewall
+        if firewall is None:
+            return self.nothing, self.nothing, (), ""
+        rules = self.network._firewall_rules
+        ruling = rules.lines(firewall).decide(self.source, _NO_GROUPS, VnetTag.private())
+        private = rules.never_translated(firewall) & addresses
+        denied = ruling.held(DENY, NAMED) & addresses
+        allowed = ruling.held(ALLOW) & addresses
+        if private:
+            self.note("firewall-no-snat")
+        if rules.threat_intelligence(firewall):
+            self.note("threat-intelligence")
+        if ruling.names:
+            self.note("firewall-fqdn")
+        self._firewall_gaps(ruling)
+        best = ruling.decider(addresses, ALLOW) if allowed else ruling.decider(addresses, DENY)
+        rule = best.id if best else ""
+        if not rule and ruling.names:
+            rule = self._named_rule(way)
+        return denied | private, ruling.held(UNDECIDED) & addresses, ruling.names, rule or firewall.id
+
+    def _named_rule(self, way: Way) -> str:
+        lines = self.network._firewall_rules.lines(way.firewall) if way.firewall else None
+        return lines.naming(self.source) if lines else ""
+
+    def _firewall_gaps(self, ruling: Ruling) -> None:
+        codes = {
+            "ipGroups": "ip-group-not-seen",
+            "firewallPolicies": "parent-policy-not-seen",
+            "ruleCollectionGroups": "firewall-rules-not-seen",
+            "serviceTags": "tag-unknown",
+        }
+        for text in ruling.unresolved:
+            self.note(codes.get(text.partition(" ")[0], "firewall-rules-not-seen"), gap=text)
+
+    def _slice(self, part: RoutePart, way: Way) -> Slice:
+        path, kind = way.path, way.kind
+        if path == DIRECT:
+            path = self.outbound.path
+            kind = DIRECT if path not in ("none", "unknown") else path
+        return Slice(
+            part.addresses,
+            path,
+            kind,
+            part.label,
+            not way.unknown,
+            way.firewall.id if way.firewall else way.id if way.path == "azure-firewall" else "",
+            way.appliances,
+        )
+
+    def _shown(self, allowed: AddressSet, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Destinations as a person reads them: a tag's name, prefixes, or everything but a few."""
+        if names and not allowed:
+            return names
+        tag = self.network.tags.name_of(allowed)
+        if tag:
+            return (tag, *names)
+        prefixes = list(allowed.prefixes())
+        missing = self.everything - allowed
+        but = self.network.tags.name_of(missing)
+        if but:
+            return (f"Internet except {but}", *names)
+        others = list(missing.prefixes())
+        if len(others) < len(prefixes):
+            return (f"Internet except {_cut(others)}", *names)
+        return (*prefixes[:_MOST_SHOWN], *(("…",) if len(prefixes) > _MOST_SHOWN else ()), *names)
+
+
+def _cut(prefixes: list[str]) -> str:
+    return " ".join([*prefixes[:_MOST_SHOWN], *(["…"] if len(prefixes) > _MOST_SHOWN else [])])
+
+
+def _tail(rule_id: str) -> str:
+    """The last three names of a firewall rule's id: group, collection, rule."""
+    return "/".join(rule_id.split("/")[-3:]) if rule_id else ""
+
+
+def settle(gates: list[Gate], everything: AddressSet) -> tuple[str, str, str, AddressSet, AddressSet]:
+    """(outcome, deciding gate, its id, allowed, unknown) of gates in the packet's order.
+
+    A definite deny is an answer whatever else is unknown; else what is unknown leaves the whole unknown, unless some
+    destinations are let out for certain and some are not.
+    """
+    possible = everything
+    unknown = everything - everything
+    first: Gate | None = None
+    for gate in gates:
+        denied = gate.denied & possible
+        if denied and first is None:
+            first = gate
+        before, possible = possible, possible - gate.denied
+        if not possible:
+            if gate.names and before == everything and not (unknown & before):
+                return RESTRICTED, gate.name, gate.id, possible, possible
+            if gate.names:
+                return UNKNOWN, "visibility", gate.id, possible, before
+            return BLOCKED, gate.name, gate.id, possible, possible
+        unknown = unknown | gate.unknown
+    unknown = unknown & possible
+    allowed = possible - unknown
+    if unknown and not (allowed and first):
+        return UNKNOWN, "visibility", "", allowed, unknown
+    if first is not None:
+        return RESTRICTED, first.name, first.id, allowed, unknown
+    return OPEN, "", "", allowed, unknown
+
+
+def _headline(paths: tuple[Slice, ...]) -> tuple[str, str]:
+    """The path code of the row, and which destinations go which way where there are several."""
+    kinds = dict.fromkeys(s.path for s in paths if s.path != "none")
+    if not kinds:
+        return "none", ""
+    if len(kinds) == 1 and len(paths) == 1:
+        return next(iter(kinds)), ""
+    detail = "; ".join(f"{s.label} -> {s.path}" for s in paths)
+    return (next(iter(kinds)) if len(kinds) == 1 else "mixed"), detail
+
+
+def _via(paths: tuple[Slice, ...]) -> str:
+    through = [s for s in paths if s.path == "azure-firewall"]
+    others = [s for s in paths if s.path not in ("azure-firewall", "none")]
+    if through:
+        return "partly" if others else "yes"
+    return "unknown" if any(s.path == "unknown" and s.kind == "unknown" for s in others) else "no"

@@ -1,0 +1,214 @@
+"""Which public destinations a prioritised list lets TCP 25 reach from one source.
+
+One evaluation serves NSGs, security admin rules and Azure Firewall's network rules: take the lines in order, let each
+decide what it holds of the destinations that are left. A line whose destinations are not known (a service tag without
+a list, an IP group out of sight) decides nothing; what it may hold stays open and remembers it, and a later line
+settles that only where it agrees with all that is remembered. No verdict hangs on a guessed tag.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet
+
+ALLOW, DENY, ALWAYS, PASS, UNKNOWN = "allow", "deny", "always", "pass", "unknown"
+NAMED = "named"  # denied but for hosts that an allowing line knows by name only
+HOST = "fqdn "  # how an unresolved host name stands among the unresolved
+
+
+class VnetTag(Struct, frozen=True):
+    """What the service tag VirtualNetwork holds of the public space, seen from one subnet.
+
+    `definite`: public prefixes of the subnet's user routes that put them there; `possible`: what it may hold besides,
+    for want of effective rules.
+    """
+
+    definite: AddressSet
+    possible: AddressSet
+
+    @classmethod
+    def private(cls, bits: int = V4) -> VnetTag:
+        """The tag where no public prefix is in it."""
+        return cls(EMPTY[bits], EMPTY[bits])
+
+
+class Line(Struct, frozen=True):
+    """One rule, cut down to TCP 25.
+
+    `accesses` has more than one outcome where the rules that stand here could not be read. `sources` None means any.
+    `unresolved` names destinations that are not known, `unseen_sources` sources that are not; `conditions` names what
+    else would have to be known before the line holds for certain.
+    """
+
+    id: str
+    label: str
+    accesses: frozenset[str]
+    destinations: AddressSet
+    sources: AddressSet | None = None
+    groups: tuple[str, ...] = ()
+    vnet: bool = False
+    unresolved: tuple[str, ...] = ()
+    unseen_sources: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    source_ports: bool = False
+
+
+class Part(Struct, frozen=True):
+    """Destinations that one line decided; `unresolved` says why an access is unknown or named."""
+
+    addresses: AddressSet
+    access: str
+    id: str
+    label: str
+    unresolved: tuple[str, ...] = ()
+
+
+class Ruling(Struct, frozen=True):
+    """What a list says of the public space, in the order it was decided."""
+
+    parts: tuple[Part, ...]
+    bits: int = V4
+    source_ports: bool = False  # a line that holds for some source ports only was met
+
+    def held(self, *accesses: str) -> AddressSet:
+        """All destinations with one of these outcomes."""
+        return AddressSet.union((p.addresses for p in self.parts if p.access in accesses), self.bits)
+
+    def decider(self, within: AddressSet, *accesses: str) -> Part | None:
+        """The part that gives most of these outcomes within a set; of equals the one decided first."""
+        sizes = [(p, (p.addresses & within).size) for p in self.parts if p.access in accesses]
+        best = max(sizes, key=lambda entry: entry[1], default=None)
+        return best[0] if best and best[1] else None
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """Everything that leaves a part unknown."""
+        return tuple(dict.fromkeys(u for p in self.parts if p.access == UNKNOWN for u in p.unresolved))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Hosts that are let through by name."""
+        found = (u.removeprefix(HOST) for p in self.parts if p.access == NAMED for u in p.unresolved)
+        return tuple(dict.fromkeys(found))
+
+
+_Left = list[tuple[AddressSet, frozenset[str], tuple[str, ...]]]
+
+
+class LineList:
+    """Lines ready to be asked; sources that no line tells apart share one ruling."""
+
+    def __init__(self, lines: Iterable[Line], last: str, bits: int = V4) -> None:
+        """`last` is the outcome of what no line decides."""
+        self.bits = bits
+        self._last = last
+        self._lines = tuple(lines)
+        spans = [span for line in self._lines if line.sources is not None for span in line.sources.spans]
+        self._edges = sorted({edge for low, high in spans for edge in (low, high + 1)})
+        self.groups = frozenset(g for line in self._lines for g in line.groups)
+        self._rulings: dict[tuple[int, frozenset[str], VnetTag], Ruling] = {}
+
+    def segment(self, source: int | None) -> int:
+        """Sources with the same number are alike to every line; -1 where the address is not known."""
+        return -1 if source is None else bisect_right(self._edges, source)
+
+    def decide(self, source: int | None, groups: frozenset[str], vnet: VnetTag) -> Ruling:
+        """The ruling for a source address (as a number) that is in some application security groups."""
+        asked = (self.segment(source), groups & self.groups, vnet)
+        ruling = self._rulings.get(asked)
+        if ruling is None:
+            ruling = self._rulings[asked] = self._decide(source, asked[1], vnet)
+        return ruling
+
+    def naming(self, source: int | None) -> str:
+        """The id of the first line that lets this source through to hosts by name, or ""."""
+        for line in self._lines:
+            by_name = any(u.startswith(HOST) for u in line.unresolved)
+            if by_name and ALLOW in line.accesses and _matches(line, source, frozenset()):
+                return line.id
+        return ""
+
+    def _decide(self, source: int | None, groups: frozenset[str], vnet: VnetTag) -> Ruling:
+        parts: list[Part] = []
+        left: _Left = [(PUBLIC[self.bits], frozenset(), ())]
+        source_ports = False
+        for line in self._lines:
+            matches = _matches(line, source, groups)
+            if matches is False:
+                continue
+            if line.source_ports:
+                source_ports = True
+                if line.accesses == {DENY}:
+                    continue  # the client's port is ephemeral: such a Deny stops no one for good
+            definite = line.destinations | vnet.definite if line.vnet else line.destinations
+            possible = vnet.possible if line.vnet else EMPTY[self.bits]
+            if line.conditions or line.source_ports or len(line.accesses) > 1 or matches is None:
+                definite, possible = EMPTY[self.bits], definite | possible
+            left = _take(left, line, definite, possible, parts)
+            if not left:
+                break
+        for addresses, maybe, why in left:
+            access = _settle(maybe, why, self._last)
+            parts.append(Part(addresses, access, "", "", why if access in (UNKNOWN, NAMED) else ()))
+        return Ruling(tuple(parts), self.bits, source_ports)
+
+
+def _settle(maybe: frozenset[str], why: tuple[str, ...], access: str) -> str:
+    """The outcome where a line with `access` meets destinations that earlier lines may hold."""
+    if maybe <= {access}:
+        return access
+    if access == DENY and maybe == {ALLOW} and all(w.startswith(HOST) for w in why):
+        return NAMED
+    return UNKNOWN
+
+
+def _take(left: _Left, line: Line, definite: AddressSet, possible: AddressSet, parts: list[Part]) -> _Left:
+    """Let one line decide its part of what is left; returns the rest."""
+    rest: _Left = []
+    why = (*line.unresolved, *line.unseen_sources, *line.conditions) or (line.label,)
+    for addresses, maybe, reasons in left:
+        hit = addresses & definite
+        if hit:
+            access = _settle(maybe, reasons, *line.accesses)
+            parts.append(Part(hit, access, line.id, line.label, reasons if access in (UNKNOWN, NAMED) else ()))
+            addresses = addresses - hit
+        touched = addresses if line.unresolved else addresses & possible
+        if touched:
+            rest.append((touched, maybe | line.accesses, tuple(dict.fromkeys((*reasons, *why)))))
+            addresses = addresses - touched
+        if addresses:
+            rest.append((addresses, maybe, reasons))
+    return rest
+
+
+def _matches(line: Line, source: int | None, groups: frozenset[str]) -> bool | None:
+    """Whether the line is for this source; None where the source address is not known."""
+    if line.groups and not groups.isdisjoint(line.groups):
+        return True
+    if line.sources is None or (source is not None and source in line.sources):
+        return True
+    return None if line.unseen_sources or (source is None and line.sources) else False
+
+
+def holds_port(ranges: Iterable[str], port: int = 25) -> bool:
+    """Whether `*`, a port, or a range `a-b` among the texts holds the port. Empty texts hold nothing."""
+    for text in ranges:
+        if text == "*":
+            return True
+        low, dash, high = text.strip().partition("-")
+        try:
+            if int(low) <= port <= int(high if dash else low):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def any_port(ranges: Iterable[str]) -> bool:
+    """Whether the source ports are not restricted."""
+    listed = [t.strip() for t in ranges]
+    return not listed or any(t in ("*", "0-65535", "1-65535") for t in listed)

@@ -1,0 +1,235 @@
+"""Which outbound method gives a NIC its way to the Internet when the route says Internet.
+
+Precedence: NAT gateway, public IP of the IP configuration, load balancer, default outbound access, none. The load
+balancer page of 2022 puts the public IP before the NAT gateway; the NAT gateway page is newer and specific.
+
+Sources: "What is Azure NAT Gateway?", "Azure NAT Gateway SKUs", "Outbound rules (Azure Load Balancer)", "Use SNAT for
+outbound connections", "Default outbound access in Azure".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from auditor.model.addresses import V4, V6
+from auditor.model.ids import key, parent_of
+from auditor.model.resources import (
+    IpConfiguration,
+    LoadBalancer,
+    LoadBalancingRule,
+    NatGateway,
+    Nic,
+    Subnet,
+    Tenant,
+    VirtualMachine,
+)
+
+_NAT, _LB = "microsoft.network/natgateways", "microsoft.network/loadbalancers"
+
+
+class Outbound(Struct, frozen=True):
+    """The outbound method of one IP configuration.
+
+    `path` is a path code of the contract, none or unknown; `id` the NAT gateway, public IP or load balancer; `decided`
+    the resource that decides where there is no way out. `inferred`: rests on operators' reports rather than on a page.
+    """
+
+    path: str
+    id: str = ""
+    ip: str = ""
+    decided: str = ""
+    reasons: tuple[str, ...] = ()
+    gap: str = ""
+    inferred: bool = False
+
+
+class OutboundMethods:
+    """Outbound methods of the tenant's NICs."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+        self._vnet_nat = {key(n.vnet): n for n in tenant.nat_gateways.values() if n.vnet}
+        self._pools: dict[str, LoadBalancer] = {}
+        self._by_configuration: dict[str, list[str]] = {}
+        self._by_address: dict[tuple[str, str], list[str]] = {}
+        for lb in tenant.load_balancers.values():
+            for pool in lb.pools:
+                self._pools[key(pool.id)] = lb
+                for configuration in pool.configurations:
+                    self._by_configuration.setdefault(key(configuration), []).append(key(pool.id))
+                for member in pool.addresses:
+                    self._by_address.setdefault(member, []).append(key(pool.id))
+
+    def of(self, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration, subnet: Subnet) -> Outbound:
+        """The method for this IP configuration; `subnet` is its own."""
+        if configuration.version == V6:
+            return self._of_v6(configuration, subnet)
+        return (
+            self._nat(subnet)
+            or self._public_ip(configuration)
+            or self._load_balancer(nic, configuration, subnet)
+            or self._default(vm, nic, configuration, subnet)
+        )
+
+    def nat_of(self, subnet: Subnet) -> Outbound | None:
+        """The NAT gateway that serves a subnet, if one does."""
+        return self._nat(subnet)
+
+    def public_ip(self, public_ip_id: str) -> str:
+        """The address of a public IP, "" where it has none or was not read."""
+        found = self._tenant.public_ips.get(key(public_ip_id))
+        return found.address if found else ""
+
+    # ---- NAT gateway
+
+    def _nat(self, subnet: Subnet) -> Outbound | None:
+        vnet = self._tenant.vnets.get(key(subnet.vnet))
+        named = subnet.nat_gateway or (vnet.nat_gateway if vnet else "")
+        nat = self._tenant.nat_gateways.get(key(named)) if named else self._vnet_nat.get(key(subnet.vnet))
+        if nat is None:
+            return Outbound("unknown", named, decided=named, gap=f"natGateways {named}") if named else None
+        if not nat.public_ips and not nat.public_prefixes:
+            return Outbound("none", decided=nat.id, reasons=("nat-without-address",))
+        return Outbound("nat-gateway", nat.id, self._nat_address(nat), reasons=("nat-gateway",))
+
+    def _nat_address(self, nat: NatGateway) -> str:
+        addresses = [self.public_ip(i) for i in nat.public_ips]
+        prefixes = [self._tenant.public_prefixes.get(key(i)) for i in nat.public_prefixes]
+        return next(filter(None, [*addresses, *(p.address for p in prefixes if p)]), "")
+
+    # ---- public IP
+
+    def _public_ip(self, configuration: IpConfiguration) -> Outbound | None:
+        if not configuration.public_ip:
+            return None
+        found = self._tenant.public_ips.get(key(configuration.public_ip))
+        shown = found.id if found else configuration.public_ip
+        inspected = ("inspected-by-gateway-lb",) if configuration.gateway_load_balancer else ()
+        return Outbound(
+            "public-ip",
+            shown,
+            found.address if found else "",
+            reasons=("public-ip", *inspected),
+            inferred=bool(inspected),
+        )
+
+    # ---- load balancer
+
+    def pools_of(self, configuration: IpConfiguration, subnet: Subnet) -> tuple[list[str], list[str]]:
+        """Keys of the pools that hold the IP configuration: by NIC, and by address."""
+        by_nic = dict.fromkeys(map(key, configuration.pools))
+        by_nic.update(dict.fromkeys(self._by_configuration.get(key(configuration.id), ())))
+        by_address = self._by_address.get((key(subnet.vnet), configuration.private_ip), [])
+        return list(by_nic), [p for p in by_address if p not in by_nic]
+
+    def _load_balancer(self, nic: Nic, configuration: IpConfiguration, subnet: Subnet) -> Outbound | None:
+        by_nic, by_address = self.pools_of(configuration, subnet)
+        if not configuration.primary:
+            return None  # secondary IP configurations get no outbound through a load balancer
+        unseen = next((p for p in by_nic if p not in self._pools), None)
+        public = {}
+        for pool in (*by_nic, *by_address):
+            lb = self._pools.get(pool)
+            if lb is not None and (way := self._snat(lb, pool, configuration.version)):
+                return way
+            if lb is not None and any(f.public_ip or f.public_prefix for f in lb.frontends):
+                public[pool] = lb
+        if unseen:
+            lb_id = parent_of(next(p for p in configuration.pools if key(p) == unseen))
+            return Outbound("unknown", decided=lb_id, gap=f"loadBalancers {lb_id}")
+        for pool, lb in public.items():
+            ruled = any(pool in r.pools for r in lb.rules)
+            if ruled and lb.standard:
+                return Outbound("none", decided=lb.id, reasons=("lb-without-outbound",))
+            if not ruled:
+                return Outbound("unknown", decided=lb.id, reasons=("lb-without-outbound",), gap=f"outbound-of {lb.id}")
+        return self._internal(nic, by_nic, by_address)
+
+    def _snat(self, lb: LoadBalancer, pool: str, bits: int) -> Outbound | None:
+        """Outbound rules first, then load balancing rules, whose outbound NAT mirrors them unless it is off."""
+        frontends = {key(f.id): f for f in lb.frontends if f.public_ip or f.public_prefix}
+        for rule in sorted(lb.rules, key=lambda r: not r.outbound):
+            if pool in rule.pools and rule.protocol in ("tcp", "all") and not (rule.snat_off and not rule.outbound):
+                for frontend_id in rule.frontends:
+                    frontend = frontends.get(key(frontend_id))
+                    if frontend is None:
+                        continue
+                    ip = self.public_ip(frontend.public_ip) or self._prefix(frontend.public_prefix)
+                    if ip and (":" in ip) != (bits == V6):
+                        continue
+                    inspected = ("inspected-by-gateway-lb",) if frontend.gateway_load_balancer else ()
+                    return Outbound("load-balancer", lb.id, ip, reasons=("load-balancer", *inspected))
+        return None
+
+    def _prefix(self, prefix_id: str) -> str:
+        found = self._tenant.public_prefixes.get(key(prefix_id)) if prefix_id else None
+        return found.address if found else ""
+
+    def _internal(self, nic: Nic, by_nic: Iterable[str], by_address: Iterable[str]) -> Outbound | None:
+        """A NIC in the pool of an internal Standard load balancer loses default outbound access; by address it does
+        not (a known issue of the platform)."""
+        for pool in by_nic:
+            lb = self._pools[pool]
+            if lb.standard and nic.default_outbound is not True:
+                return Outbound("none", decided=lb.id, reasons=("internal-lb",), inferred=True)
+        if any(self._pools[p].standard for p in by_address):
+            return Outbound("default-outbound", reasons=("default-outbound", "internal-lb-by-address"), inferred=True)
+        return None
+
+    # ---- default outbound access
+
+    def _default(self, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration, subnet: Subnet) -> Outbound:
+        flexible = vm.scale_set and not vm.instance
+        if flexible:
+            return self._none(vm.scale_set, "flexible-scale-set", subnet)
+        if subnet.default_outbound is False:
+            if nic.default_outbound:
+                return Outbound(
+                    "default-outbound", reasons=("default-outbound", "private-subnet-not-in-force"), inferred=True
+                )
+            return self._none(subnet.id, "private-subnet", subnet)
+        if self._has_standard_public_ip(vm):
+            return Outbound("none", decided=nic.id, reasons=("no-egress",), inferred=True)
+        return Outbound("default-outbound", reasons=("default-outbound",))
+
+    def _none(self, decided: str, reason: str, subnet: Subnet) -> Outbound:
+        """No way out as far as was read: a refused listing may hide a NAT gateway or a pool by address."""
+        for kind in (_NAT, _LB):
+            if self._tenant.refused(kind, subnet.vnet):
+                return Outbound("unknown", decided=decided, reasons=(reason,), gap=f"{kind} {subnet.vnet}")
+        return Outbound("none", decided=decided, reasons=(reason,))
+
+    def _has_standard_public_ip(self, vm: VirtualMachine) -> bool:
+        """A Standard public IP on any NIC takes default outbound access away from the whole VM."""
+        if vm.nics is None or len(vm.nics) < 2:
+            return False
+        nics = [self._tenant.nics.get(key(n.id)) for n in vm.nics]
+        ips = [c.public_ip for n in nics if n for c in n.configurations if c.version == V4 and c.public_ip]
+        found = [self._tenant.public_ips.get(key(i)) for i in ips]
+        return any(p is None or p.standard for p in found)
+
+    # ---- IPv6: only what was asked for
+
+    def _of_v6(self, configuration: IpConfiguration, subnet: Subnet) -> Outbound:
+        vnet = self._tenant.vnets.get(key(subnet.vnet))
+        named = subnet.nat_gateway or (vnet.nat_gateway if vnet else "")
+        nat = self._tenant.nat_gateways.get(key(named)) if named else self._vnet_nat.get(key(subnet.vnet))
+        if nat is not None and nat.public_ips_v6:
+            return Outbound("nat-gateway", nat.id, self.public_ip(nat.public_ips_v6[0]), reasons=("nat-gateway",))
+        if way := self._public_ip(configuration):
+            return way
+        by_nic, by_address = self.pools_of(configuration, subnet)
+        for pool in (*by_nic, *by_address):
+            lb = self._pools.get(pool)
+            if lb is None:
+                return Outbound("unknown", gap=f"loadBalancers {parent_of(pool)}")
+            if way := self._snat(lb, pool, V6):
+                return way
+        return Outbound("none", decided=subnet.id, reasons=("no-egress",))
+
+
+def serves_as_next_hop(rule: LoadBalancingRule) -> bool:
+    """Whether an internal load balancer's rule forwards TCP to any port (HA ports) or to port 25."""
+    return not rule.outbound and rule.protocol in ("all", "tcp") and rule.frontend_port in (0, 25)

@@ -1,0 +1,305 @@
+"""Which next hop each public destination has, seen from one subnet.
+
+The whole public space is resolved as sets, not the literal 0.0.0.0/0: longest prefix first, of equal prefixes user
+routes before gateway (BGP) routes before system routes. Azure's effective routes, where the snapshot has them, take
+the place of the derivation.
+
+Sources: "Azure virtual network traffic routing", "Diagnose a virtual machine routing problem".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet, parse
+from auditor.model.ids import key, name_of
+from auditor.model.resources import EffectiveRoute, Route, RouteTable, Subnet, Tenant, VirtualNetwork
+from auditor.network.gateways import Gateways
+from auditor.network.hop import APPLIANCE, GATEWAY, INTERNET, LOCAL, NONE, UNKNOWN, Hop
+from auditor.network.lines import VnetTag
+from auditor.network.tags import Tags, is_tag
+from auditor.network.wan import VirtualWan
+
+
+_USER, _BGP, _SYSTEM = 0, 10, 20  # ranks on a tie of prefix lengths
+
+
+class RoutePart(Struct, frozen=True):
+    """Public destinations with one next hop and the route that gives it."""
+
+    addresses: AddressSet
+    hop: Hop
+    id: str
+    label: str
+
+
+class RouteView(Struct, frozen=True):
+    """The routes of a subnet over the public space."""
+
+    parts: tuple[RoutePart, ...]
+    internet: AddressSet  # public destinations that are not the virtual network itself or a peer
+    vnet_tag: VnetTag
+    effective: bool = False
+    differs: bool = False  # Azure's own answer differs from the static derivation
+    gaps: tuple[str, ...] = ()
+
+
+class _Candidate(Struct, frozen=True):
+    addresses: AddressSet
+    length: int
+    rank: int
+    hop: Hop
+    id: str
+    label: str
+
+
+_HOP_TYPES = {
+    "internet": Hop(INTERNET),
+    "none": Hop(NONE, reasons=("route-none",)),
+    "null": Hop(NONE, reasons=("route-none",)),
+    "vnetlocal": Hop(LOCAL),
+    "vnetpeering": Hop(LOCAL),
+    "vnetglobalpeering": Hop(LOCAL),
+    "virtualnetwork": Hop(LOCAL),
+    "virtualnetworkgateway": Hop(GATEWAY, reasons=("gateway-route",)),
+}
+_SYSTEM_DEFAULT = "system route 0.0.0.0/0"
+
+
+def hop_of(kind: str, ips: tuple[str, ...]) -> Hop:
+    """The next hop that a route's type and addresses mean; a type nobody has heard of is unknown."""
+    if kind in ("virtualappliance", "virtualapplianceecmp"):
+        if ips:
+            return Hop(APPLIANCE, ips)
+        return Hop(UNKNOWN, reasons=("next-hop-unresolved",), gap="next-hop-address")
+    return _HOP_TYPES.get(kind) or Hop(UNKNOWN, reasons=("next-hop-unknown-type",), gap=f"next-hop-type {kind}")
+
+
+def _tag_rank(tag: str) -> int:
+    """On an exact tie: explicit prefix, regional tag, tag, AzureCloud of a region, AzureCloud."""
+    cloud, regional = tag.lower().startswith("azurecloud"), "." in tag
+    return {(False, True): 1, (False, False): 2, (True, True): 3, (True, False): 4}[cloud, regional]
+
+
+def longest_prefix(candidates: Iterable[_Candidate], universe: AddressSet) -> Iterator[RoutePart]:
+    """Split the destinations by the route that wins each: longest prefix, then rank, then the order given."""
+    left = universe
+    for c in sorted(candidates, key=lambda c: (-c.length, c.rank)):
+        hit = left & c.addresses
+        if hit:
+            yield RoutePart(hit, c.hop, c.id, c.label)
+            left = left - hit
+            if not left:
+                return
+
+
+class Routes:
+    """Route views by subnet, each derived once."""
+
+    def __init__(self, tenant: Tenant, tags: Tags, gateways: Gateways, wan: VirtualWan) -> None:
+        self._tenant = tenant
+        self._tags = tags
+        self._gateways = gateways
+        self._wan = wan
+        self._views: dict[tuple[str, int], RouteView] = {}
+        self._effective = _by_subnet(tenant)
+
+    def of(self, subnet: Subnet, bits: int = V4) -> RouteView:
+        """The view from this subnet for one address family."""
+        asked = (key(subnet.id), bits)
+        view = self._views.get(asked)
+        if view is None:
+            view = self._views[asked] = self._view(subnet, bits)
+        return view
+
+    def _view(self, subnet: Subnet, bits: int) -> RouteView:
+        static = self._derive(subnet, bits)
+        answered = self._effective.get(key(subnet.id)) if bits == V4 else None
+        if answered is None:
+            return static
+        nic, rows = answered
+        parts = self._merge(longest_prefix(self._rows(rows, nic, subnet, bits), static.internet), static.internet, bits)
+        settled = {(p.hop.kind, p.addresses) for p in static.parts if p.hop.kind != UNKNOWN}
+        differs = any(p.hop.kind != UNKNOWN for p in static.parts) and not settled <= {
+            (p.hop.kind, p.addresses) for p in parts
+        }
+        tag = VnetTag(static.vnet_tag.definite, EMPTY[bits])
+        return replace(static, parts=parts, vnet_tag=tag, effective=True, differs=differs, gaps=())
+
+    def _derive(self, subnet: Subnet, bits: int) -> RouteView:
+        vnet = self._tenant.vnets.get(key(subnet.vnet))
+        table = self._tenant.route_tables.get(key(subnet.route_table)) if subnet.route_table else None
+        local = list(self._local(vnet, table, bits))
+        internet = PUBLIC[bits] - AddressSet.union((c.addresses for c in local), bits)
+        if subnet.route_table and table is None:
+            hop = Hop(UNKNOWN, reasons=("route-table-not-seen",), gap=f"routeTables {subnet.route_table}")
+            part = RoutePart(internet, hop, subnet.route_table, name_of(subnet.route_table))
+            return RouteView((part,), internet, VnetTag(EMPTY[bits], internet), gaps=(hop.gap,))
+        user, unresolved = self._user(table, bits)
+        learned = [] if (table and table.propagation_off) or vnet is None else list(self._learned(vnet, table, bits))
+        default = _Candidate(EVERYTHING[bits], 0, _SYSTEM, Hop(INTERNET), "", _SYSTEM_DEFAULT)
+        parts = tuple(longest_prefix([*user, *learned, *local, default], internet))
+        if unresolved:
+            parts = tuple(_doubt(p, unresolved) for p in parts)
+        why = "" if vnet is None or (table and table.propagation_off) else self._gateways.may_learn(vnet)
+        if why:
+            parts = tuple(_doubt_bgp(p, why, table) for p in parts)
+        return RouteView(
+            self._merge(parts, internet, bits),
+            internet,
+            self._vnet_tag(user, learned, unresolved, bits, why),
+            gaps=tuple(dict.fromkeys(p.hop.gap for p in parts if p.hop.gap)),
+        )
+
+    def _local(self, vnet: VirtualNetwork | None, table: RouteTable | None, bits: int) -> Iterator[_Candidate]:
+        if vnet is None:
+            return
+        spaces = [*vnet.prefixes]
+        if not (table and table.peering_routes_off):
+            for peering in vnet.peerings:
+                if peering.connected:
+                    remote = self._tenant.vnets.get(key(peering.remote))
+                    spaces += remote.prefixes if remote else peering.remote_prefixes
+        for text in spaces:
+            space = self._tags.resolve(text, bits)
+            if space and (public := space & PUBLIC[bits]):
+                yield _Candidate(public, _length(text), _SYSTEM, Hop(LOCAL), vnet.id, f"virtual network {text}")
+
+    def _user(self, table: RouteTable | None, bits: int) -> tuple[list[_Candidate], list[tuple[Route, Hop]]]:
+        """The user routes by prefix length, and those whose service tag is not known."""
+        made: list[_Candidate] = []
+        unresolved: list[tuple[Route, Hop]] = []
+        for route in table.routes if table else ():
+            hop = hop_of(route.hop_type, route.hop_ips)
+            found = self._tags.resolve(route.prefix, bits)
+            label = f"{name_of(table.id) if table else ''}/{route.name} {route.prefix}"
+            if found is None:
+                unresolved.append((route, hop))
+            elif not is_tag(route.prefix):
+                made.append(_Candidate(found, _length(route.prefix), _USER, hop, route.id, label))
+            else:
+                made += [
+                    _Candidate(addresses, length, _USER + _tag_rank(route.prefix), hop, route.id, label)
+                    for length, addresses in _by_length(self._tags.prefixes(route.prefix), bits)
+                ]
+        return made, unresolved
+
+    def _learned(self, vnet: VirtualNetwork, table: RouteTable | None, bits: int) -> Iterator[_Candidate]:
+        """Routes of gateways and hubs that configuration shows, less what a user route overrides for good."""
+        override = AddressSet.union(
+            (s for r in (table.routes if table else ()) if r.bgp_override
+             and (s := self._tags.resolve(r.prefix, bits)) is not None), bits)  # fmt: skip
+        for text, gateway_id in self._gateways.static_routes(vnet):
+            space = self._tags.resolve(text, bits)
+            if space and (rest := space - override):
+                hop = Hop(GATEWAY, target=gateway_id, reasons=("gateway-route",))
+                yield _Candidate(rest, _length(text), _BGP, hop, gateway_id, f"{name_of(gateway_id)} {text}")
+        default = self._wan.default(vnet) if bits == V4 else None
+        if default is not None:
+            hop, decided_by = default
+            yield _Candidate(EVERYTHING[bits] - override, 0, _BGP, hop, decided_by, f"{name_of(decided_by)} 0.0.0.0/0")
+
+    def _vnet_tag(
+        self,
+        user: list[_Candidate],
+        learned: list[_Candidate],
+        unresolved: list[tuple[Route, Hop]],
+        bits: int,
+        why: str,
+    ) -> VnetTag:
+        """What VirtualNetwork holds: prefixes of user routes to an appliance or a gateway do, others may."""
+        pointing = [c.addresses for c in user if c.hop.kind in (APPLIANCE, GATEWAY)]
+        pointing += [c.addresses for c in learned if c.hop.kind == GATEWAY]
+        others = [c.addresses for c in user if c.hop.kind not in (APPLIANCE, GATEWAY)]
+        others += [c.addresses for c in learned if c.hop.kind != GATEWAY]
+        definite = AddressSet.union(pointing, bits) & PUBLIC[bits]
+        possible = PUBLIC[bits] if why or unresolved else AddressSet.union(others, bits) & PUBLIC[bits]
+        return VnetTag(definite, possible - definite)
+
+    def _rows(self, rows: tuple[EffectiveRoute, ...], nic: str, subnet: Subnet, bits: int) -> Iterator[_Candidate]:
+        """Effective routes as candidates. Default routes to None are Azure's own noise in public space."""
+        ranks = {"user": _USER, "virtualnetworkgateway": _BGP}
+        vnet = self._tenant.vnets.get(key(subnet.vnet))
+        for row in rows:
+            if row.hop_type == "virtualnetworkserviceendpoint" or (row.source == "default" and row.hop_type == "none"):
+                continue
+            hop = hop_of(row.hop_type, row.hop_ips)
+            if hop.kind == GATEWAY and row.source != "user" and vnet is not None:
+                hop = self._through_hub(vnet) or Hop(GATEWAY, reasons=("learned-default",))
+            for text in row.prefixes:
+                space = self._tags.resolve(text, bits)
+                if space is not None:
+                    rank = ranks.get(row.source, _SYSTEM)
+                    label = f"effective {row.source} {row.name or text}"
+                    yield _Candidate(space, _length(text), rank, hop, f"{nic}/effectiveRouteTable", label)
+
+    def _through_hub(self, vnet: VirtualNetwork) -> Hop | None:
+        """A spoke of a virtual hub shows its default as VirtualNetworkGateway: the hub knows where it leads."""
+        default = self._wan.default(vnet)
+        return default[0] if default else None
+
+    @staticmethod
+    def _merge(parts: Iterable[RoutePart], internet: AddressSet, bits: int) -> tuple[RoutePart, ...]:
+        """Parts of one route and hop as one, without what stays in the virtual network."""
+        merged: dict[tuple[Hop, str], tuple[list[AddressSet], str]] = {}
+        for part in parts:
+            if part.hop.kind != LOCAL:
+                merged.setdefault((part.hop, part.id), ([], part.label))[0].append(part.addresses)
+        return tuple(
+            RoutePart(AddressSet.union(sets, bits) & internet, hop, route_id, label)
+            for (hop, route_id), (sets, label) in merged.items()
+        )
+
+
+def _doubt(part: RoutePart, unresolved: list[tuple[Route, Hop]]) -> RoutePart:
+    """Any destination may be in a tag whose prefixes are not known, unless it would go the same way."""
+    for route, hop in unresolved:
+        if hop != part.hop:
+            gap = f"serviceTags {route.prefix}"
+            return replace(part, hop=Hop(UNKNOWN, reasons=("route-tag-unknown",), gap=gap), id=route.id)
+    return part
+
+
+def _doubt_bgp(part: RoutePart, why: str, table: RouteTable | None) -> RoutePart:
+    """A default route may have been learned; a more specific one may have, even beside a user route."""
+    if part.hop.kind == UNKNOWN:
+        return part
+    if not part.id:
+        hop = Hop(UNKNOWN, reasons=("bgp-default-possible",), gap=f"learned-routes {why}")
+        return replace(part, hop=hop, id=why)
+    overriding = {r.id for r in table.routes if r.bgp_override} if table else set()
+    if part.id in overriding:
+        return part
+    return replace(part, hop=replace(part.hop, reasons=(*part.hop.reasons, "bgp-more-specific-possible")))
+
+
+def _by_subnet(tenant: Tenant) -> dict[str, tuple[str, tuple[EffectiveRoute, ...]]]:
+    """Effective routes of any NIC stand for its subnet: the table is the subnet's."""
+    found: dict[str, tuple[str, tuple[EffectiveRoute, ...]]] = {}
+    for nic_key, rows in tenant.effective_routes.items():
+        nic = tenant.nics.get(nic_key)
+        if nic is not None and rows:
+            for configuration in nic.configurations:
+                found.setdefault(key(configuration.subnet), (nic.id, rows))
+    return found
+
+
+def _length(text: str) -> int:
+    """Prefix length of an address text; a single address has its family's."""
+    _, slash, length = text.partition("/")
+    if slash:
+        return int(length)
+    return parse(text).bits if not is_tag(text) else 0
+
+
+def _by_length(prefixes: Iterable[str], bits: int) -> Iterator[tuple[int, AddressSet]]:
+    """The prefixes of a tag as Microsoft lists them: merging neighbours would change who wins by length."""
+    groups: dict[int, list[AddressSet]] = {}
+    for prefix in prefixes:
+        if (parsed := parse(prefix)).bits == bits:
+            groups.setdefault(_length(prefix), []).append(parsed)
+    for length, sets in groups.items():
+        yield length, AddressSet.union(sets, bits)

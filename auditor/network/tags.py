@@ -1,0 +1,89 @@
+"""Service tags as address sets.
+
+Source: "Azure service tags overview". `Internet` means the public space (see `auditor.model.addresses`);
+`VirtualNetwork` depends on the subnet and is handled by the rules; every other tag comes from the tenant's own list or,
+where the snapshot has none, from the dated excerpt that ships with the tool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+from msgspec import Struct
+
+from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet, parse
+
+
+class Excerpt(Struct, frozen=True):
+    """The shipped excerpt: `taken` is the date of Microsoft's list."""
+
+    taken: str
+    source: str
+    tags: dict[str, tuple[str, ...]]
+
+
+@cache
+def excerpt() -> Excerpt:
+    """The shipped excerpt of Microsoft's public list of service tags."""
+    return msgspec.json.decode(files("auditor.network").joinpath("service_tags.json").read_bytes(), type=Excerpt)
+
+
+def is_tag(text: str) -> bool:
+    """Whether address text names a service tag rather than addresses."""
+    return text[:1].isalpha() and ":" not in text
+
+
+class Tags:
+    """The service tags of a cloud; asks the tenant's list first."""
+
+    def __init__(self, listed: Mapping[str, tuple[str, ...]], cloud: str = "AzureCloud") -> None:
+        self._listed = listed
+        self._fall_back = {} if listed or cloud != "AzureCloud" else excerpt().tags
+        self._sets: dict[tuple[str, int], AddressSet | None] = {}
+        self.from_excerpt: set[str] = set()  # tags that were answered by the excerpt
+
+    def resolve(self, text: str, bits: int = V4) -> AddressSet | None:
+        """The addresses of a prefix, range, `*` or service tag; None for a tag whose addresses are not known."""
+        found = self._sets.get((text, bits), Ellipsis)
+        if found is Ellipsis:
+            found = self._sets[text, bits] = self._resolve(text.strip(), bits)
+        return found
+
+    def _resolve(self, text: str, bits: int) -> AddressSet | None:
+        if text in ("*", ""):
+            return EVERYTHING[bits]
+        try:
+            parsed = parse(text)
+        except ValueError:
+            return self._tag(text.lower(), bits)
+        return parsed if parsed.bits == bits else EMPTY[bits]
+
+    def prefixes(self, tag: str) -> tuple[str, ...]:
+        """The prefixes of a tag as the list has them; those of `Internet` are the public space."""
+        name = tag.lower()
+        if name == "internet":
+            return tuple(p for public in PUBLIC.values() for p in public.prefixes())
+        found = self._listed.get(name)
+        if found is None and (found := self._fall_back.get(name)) is not None:
+            self.from_excerpt.add(name)
+        return found or ()
+
+    def _tag(self, name: str, bits: int) -> AddressSet | None:
+        if name == "internet":
+            return PUBLIC[bits]
+        if name == "azureloadbalancer":
+            return EMPTY[bits]  # 168.63.129.16, which is no Internet destination
+        if name not in self._listed and name not in self._fall_back:
+            return None
+        return AddressSet.union([s for s in map(parse, self.prefixes(name)) if s.bits == bits], bits)
+
+    def name_of(self, addresses: AddressSet) -> str:
+        """The name of a resolved tag that is just this set of public addresses, or ""."""
+        public = PUBLIC[addresses.bits]
+        for (text, bits), found in self._sets.items():
+            if bits == addresses.bits and found and is_tag(text) and found & public == addresses:
+                return text
+        return ""

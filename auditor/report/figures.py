@@ -1,0 +1,101 @@
+"""The run in a few figures: for the Summary sheet, the console and messages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from operator import attrgetter
+
+from msgspec import Struct
+
+from auditor.report.content import Report, Words
+from auditor.report.labels import Labels
+from auditor.report.rows import RISKS, Action, actions
+
+_AXES = ("subscription_id", "smtp", "risk", "path", "intent", "via_azure_firewall")
+ByRisk = dict[str, dict[str, int]]
+"""Counts by some code, then by risk; every risk is a key."""
+
+
+class Figures(Struct, frozen=True, kw_only=True):
+    """Counts of VMs unless said otherwise."""
+
+    vms: int
+    subscriptions: int  # in scope, with or without VMs
+    smtp: dict[str, int]
+    risk: dict[str, int]
+    path: dict[str, int]
+    smtp_by_risk: ByRisk
+    path_by_risk: ByRisk
+    subscription_by_risk: ByRisk  # by name, the id beside it where two share a name
+    open_unneeded: int  # can send, declared as not needing to
+    senders: int  # declared as needing to send
+    senders_held: int  # of these, neither open nor restricted
+    via_firewall: int
+    firewalls: int  # how many Azure Firewalls they go through
+    gaps: int  # things that could not be read
+    actions: tuple[Action, ...]
+
+
+def summary(report: Report, words: Words) -> Figures:
+    """The figures of a run."""
+    return figures(report, actions(report.findings, words, Labels.load(report.lang)))
+
+
+def figures(report: Report, todo: Sequence[Action]) -> Figures:
+    """The figures of a run whose actions are known already."""
+    findings = report.findings
+    cube = Counter(map(attrgetter(*_AXES), findings))
+    names = _names(report)
+    smtp_by_risk: ByRisk = {}
+    path_by_risk: ByRisk = {}
+    subscription_by_risk: ByRisk = {name: dict.fromkeys(RISKS, 0) for name in names.values()}
+    open_unneeded = senders = held = via = 0
+    for (identity, smtp, risk, path, intent, firewall), count in cube.items():
+        for table, code in (
+            (smtp_by_risk, smtp),
+            (path_by_risk, path),
+            (subscription_by_risk, names[identity.lower()]),
+        ):
+            line = table.setdefault(code, dict.fromkeys(RISKS, 0))
+            line[risk] = line.get(risk, 0) + count
+        open_unneeded += count * (smtp == "open" and intent == "not-sender")
+        senders += count * (intent == "sender")
+        held += count * (smtp not in ("open", "restricted") and intent == "sender")
+        via += count * (firewall in ("yes", "partly"))
+    return Figures(
+        vms=len(findings),
+        subscriptions=len(names),
+        smtp=_totals(smtp_by_risk),
+        risk={risk: sum(line.get(risk, 0) for line in smtp_by_risk.values()) for risk in RISKS},
+        path=_totals(path_by_risk),
+        smtp_by_risk=smtp_by_risk,
+        path_by_risk=path_by_risk,
+        subscription_by_risk=subscription_by_risk,
+        open_unneeded=open_unneeded,
+        senders=senders,
+        senders_held=held,
+        via_firewall=via,
+        firewalls=len({f.firewall_id.lower() for f in findings if f.firewall_id}),
+        gaps=len(report.gaps),
+        actions=tuple(todo),
+    )
+
+
+def names_of(report: Report) -> dict[str, str]:
+    """The names of all subscriptions of a report by lower-case id; the id where there is no name."""
+    names = {f.subscription_id.lower(): f.name or f.subscription_id for f in report.subscriptions}
+    for identity, name in set(map(attrgetter("subscription_id", "subscription"), report.findings)):
+        names.setdefault(identity.lower(), name or identity)
+    return names
+
+
+def _names(report: Report) -> dict[str, str]:
+    """As `names_of`, each name once: the id beside it where several share one."""
+    names = names_of(report)
+    shared = {name for name, count in Counter(names.values()).items() if count > 1}
+    return {identity: f"{name} ({identity})" if name in shared else name for identity, name in names.items()}
+
+
+def _totals(table: ByRisk) -> dict[str, int]:
+    return {code: sum(line.values()) for code, line in table.items()}

@@ -1,0 +1,84 @@
+"""Sheet *Legend*: every column and every code in words, and where to find them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from auditor.report.cells import fitting
+from auditor.report.columns import COLUMNS
+from auditor.report.labels import Labels
+from auditor.report.styles import FAINT, LINE, LINK, MUTED, NAVY, PAPER, Styles
+from auditor.report.tables import Content
+
+_FIRST = 3  # the row of the first line, after title, explanation and header
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A column (`code` is its key, `column` empty) or one of its codes."""
+
+    column: str
+    code: str
+    title: str
+    meaning: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    labels: Labels
+    lines: tuple[Line, ...]
+
+    @classmethod
+    def of(cls, content: Content) -> Legend:
+        """The columns of `vms.csv` in their order, each followed by its codes."""
+        labels, words, codes = content.labels, content.words, content.words.codes()
+        lines = []
+        for column in COLUMNS:
+            lines.append(Line("", column.key, labels.columns[column.title], labels.notes[column.key]))
+            lines += [
+                Line(
+                    column.key,
+                    code,
+                    words.title(column.key, code),
+                    words.sentence(column.key, code),
+                    words.source(code),
+                )
+                for code in codes.get(column.key, ())
+            ]
+        return cls(labels, tuple(lines))
+
+    @property
+    def anchors(self) -> Mapping[tuple[str, str], str]:
+        """Links within the workbook to the line of a column's code."""
+        return {
+            (line.column, line.code): f"internal:'Legend'!B{row + 1}" for row, line in enumerate(self.lines, _FIRST)
+        }
+
+
+def write_legend(sheet: Any, styles: Styles, legend: Legend) -> None:
+    text = legend.labels.text
+    sheet.hide_gridlines(2)
+    for number, width in enumerate((2, 34, 34, 90, 60)):
+        sheet.set_column(number, number, width)
+    sheet.set_row(0, 34)
+    sheet.write_string(0, 1, text("legend"), styles.of(font_size=20, bold=True, font_color=NAVY, valign="vcenter"))
+    sheet.write_string(1, 1, text("legend_about"), styles.of(font_size=10, font_color=MUTED))
+    head = styles.of(font_size=9, font_color=MUTED, bottom=1, bottom_color=FAINT)
+    for number, name in enumerate(("code", "title", "meaning", "source"), 1):
+        sheet.write_string(2, number, text(f"legend_{name}"), head)
+    sheet.freeze_panes(_FIRST, 0)
+    sheet.repeat_rows(2)
+    for row, line in enumerate(legend.lines, _FIRST):
+        common: dict[str, object] = {"font_size": 10, "valign": "top", "bottom": 1, "bottom_color": LINE}
+        if not line.column:
+            common |= {"bold": True, "bg_color": PAPER, "font_color": NAVY}
+        sheet.write_string(row, 1, line.code, styles.of(**common, indent=int(bool(line.column))))
+        sheet.write_string(row, 2, fitting(line.title), styles.of(**common, text_wrap=True))
+        sheet.write_string(row, 3, fitting(line.meaning), styles.of(**common | {"bold": False}, text_wrap=True))
+        if line.source:
+            sheet.write_url(row, 4, line.source, styles.of(**common, font_color=LINK), line.source)
+        else:
+            sheet.write_blank(row, 4, None, styles.of(**common))

@@ -1,0 +1,288 @@
+"""Sheet *Summary*: the run on one page, figures and charts first, then what to do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from auditor.report.cells import fitting, moment
+from auditor.report.rows import RISKS, VERDICTS, Action, some
+from auditor.report.styles import (
+    BADGES,
+    FAINT,
+    FONT,
+    INK,
+    LINE,
+    LINK,
+    MUTED,
+    NAVY,
+    PAPER,
+    RISK_SOLID,
+    Styles,
+    height,
+    lines,
+)
+from auditor.report.tables import Content
+
+_COLUMNS = 14  # of the grid, after a margin
+_WIDTH = 10.3  # characters of a grid column
+_PIXELS = 77  # the same on the screen
+_CHART_ROWS = 13
+_ROW_PIXELS = 20
+_TOP_ACTIONS = 10
+_TOP_SUBSCRIPTIONS = 15
+_CHARTED_SUBSCRIPTIONS = 10
+
+
+class _Page:
+    """Cells put down in any order; a worksheet in constant memory wants them row by row."""
+
+    def __init__(self, sheet: Any) -> None:
+        self.sheet = sheet
+        self._rows: defaultdict[int, list[tuple[int, int, Any, Any, str]]] = defaultdict(list)
+        self._heights: dict[int, float] = {}
+
+    def put(self, row: int, col: int, value: str | int, look: Any, *, span: int = 1, link: str = "") -> None:
+        self._rows[row].append((col, span, fitting(value) if isinstance(value, str) else value, look, link))
+
+    def height(self, row: int, points: float) -> None:
+        self._heights[row] = points
+
+    def write(self) -> None:
+        for row, points in self._heights.items():
+            self.sheet.set_row(row, points)
+        for row in sorted(self._rows):
+            for col, span, value, look, link in sorted(self._rows[row], key=lambda cell: cell[0]):
+                if span > 1:
+                    self.sheet.merge_range(row, col, row, col + span - 1, "", look)
+                if link:
+                    self.sheet.write_url(row, col, link, look, value)
+                elif isinstance(value, str):
+                    self.sheet.write_string(row, col, value, look)
+                else:
+                    self.sheet.write_number(row, col, value, look)
+
+
+def write_overview(book: Any, sheet: Any, styles: Styles, content: Content) -> None:
+    """The page from top to bottom; each part says in which row the next begins."""
+    sheet.hide_gridlines(2)
+    sheet.set_column(0, 0, 2)
+    sheet.set_column(1, _COLUMNS, _WIDTH)
+    sheet.activate()
+    page = _Page(sheet)
+    row = _head(page, styles, content)
+    row = _tiles(page, styles, content, row)
+    if not content.figures.vms:
+        page.put(row, 1, content.labels.text("no_vms"), styles.of(font_size=12))
+        page.write()
+        return
+    charts, row = row, row + _CHART_ROWS + 1
+    row = _actions(page, styles, content, row)
+    ranges = _tables(page, styles, content, row)
+    page.write()
+    for number, (title, first, rows, name_span) in enumerate(ranges):
+        chart = _chart(book, sheet.name, content, title, first, rows, name_span)
+        x = number * (_COLUMNS * _PIXELS + 11) // len(ranges)
+        sheet.insert_chart(charts, 1, chart, {"x_offset": x, "object_position": 1, "description": title})
+
+
+def _head(page: _Page, styles: Styles, content: Content) -> int:
+    report, text = content.report, content.labels.text
+    time = moment(report.scanned_at)
+    facts = [
+        text("tenant", tenant=report.tenant_id),
+        report.cloud,
+        text("scanned", time=f"{time:%Y-%m-%d %H:%M}" if time else report.scanned_at),
+        text("edition", edition=report.edition),
+        text("tool", version=report.version),
+    ]
+    if report.snapshot:
+        facts.append(text("snapshot", snapshot=report.snapshot))
+    if report.origin == "composed":
+        facts.append(text("composed"))
+    page.put(0, 1, text("title"), styles.of(font_size=22, bold=True, font_color=NAVY, valign="vcenter"))
+    page.height(0, 38)
+    page.put(1, 1, "  ·  ".join(facts), styles.of(font_size=10, font_color=MUTED))
+    missing = sum(row.status != "read" for row in report.coverage) or content.figures.gaps
+    if missing:
+        look = styles.of(font_size=10, bold=True, font_color=BADGES["risk"]["medium"][1])
+        page.put(2, 1, text("incomplete", count=missing), look, link="internal:'Coverage'!A1")
+    else:
+        page.put(2, 1, text("complete"), styles.of(font_size=10, font_color=MUTED))
+    page.height(3, 9)
+    return 4
+
+
+def _tiles(page: _Page, styles: Styles, content: Content, row: int) -> int:
+    figures, text = content.figures, content.labels.text
+    tiles: tuple[tuple[str, int, dict[str, int], str], ...] = (
+        ("vms", figures.vms, {"count": figures.subscriptions}, INK),
+        ("open", figures.smtp.get("open", 0), {"restricted": figures.smtp.get("restricted", 0)}, INK),
+        ("unneeded", figures.open_unneeded, {}, RISK_SOLID["high"]),
+        ("held", figures.senders_held, {"count": figures.senders}, RISK_SOLID["high"]),
+        ("firewall", figures.via_firewall, {"count": figures.firewalls}, INK),
+        ("high", figures.risk["high"], {"medium": figures.risk["medium"], "low": figures.risk["low"]}, "#C4314B"),
+        ("unknown", figures.smtp.get("unknown", 0), {}, BADGES["smtp"]["unknown"][1]),
+    )
+    tile: dict[str, object] = {"bg_color": PAPER, "right": 5, "right_color": "#FFFFFF", "align": "left", "indent": 1}
+    for number, (name, value, details, ink) in enumerate(tiles):
+        col = 1 + 2 * number
+        caption = styles.of(**tile, font_size=10, font_color=MUTED, valign="bottom")
+        big = {"font_size": 26, "bold": True, "num_format": "#,##0", "valign": "vcenter"}
+        page.put(row, col, text(f"tile_{name}"), caption, span=2)
+        page.put(row + 1, col, value, styles.of(**tile, **big, font_color=ink if value else FAINT), span=2)
+        note = styles.of(**tile, font_size=9, font_color=MUTED, valign="top")
+        page.put(row + 2, col, text(f"tile_{name}_note", **details), note, span=2)
+    for offset, points in enumerate((22, 38, 20, 9)):
+        page.height(row + offset, points)
+    return row + 4
+
+
+def _heading(page: _Page, styles: Styles, row: int, col: int, title: str) -> None:
+    page.put(row, col, title, styles.of(font_size=13, bold=True, font_color=NAVY, valign="vcenter"))
+    page.height(row, 24)
+
+
+def _actions(page: _Page, styles: Styles, content: Content, row: int) -> int:
+    """The first things to do; a line opens its row on sheet *Actions*."""
+    labels, todo = content.labels, content.figures.actions[:_TOP_ACTIONS]
+    _heading(page, styles, row, 1, labels.text("first_actions"))
+    if not todo:
+        page.put(row + 1, 1, labels.text("nothing_to_do"), styles.of(font_size=10))
+        return row + 3
+    head = {"font_size": 9, "font_color": MUTED, "bottom": 1, "bottom_color": FAINT}
+    spans = (("number", 1), ("action", 7), ("subscription", 2), ("owners", 2), ("vms", 1), ("risk", 1))
+    col = 1
+    for name, span in spans:
+        title = labels.text("number") if name == "number" else labels.columns[name]
+        page.put(row + 1, col, title, styles.of(**head, align="right" if name == "vms" else "left"), span=span)
+        col += span
+    for number, action in enumerate(todo, 1):
+        _action(page, styles, content, row + 1 + number, number, action)
+    row += len(todo) + 2
+    if len(content.figures.actions) > len(todo):
+        more = labels.text("all_actions", shown=len(todo), count=len(content.figures.actions))
+        page.put(row, 1, more, styles.of(font_size=9, font_color=MUTED), link="internal:'Actions'!A1")
+        row += 1
+    page.height(row, 9)
+    return row + 1
+
+
+def _action(page: _Page, styles: Styles, content: Content, row: int, number: int, action: Action) -> None:
+    line: dict[str, object] = {
+        "font_size": 10,
+        "bottom": 1,
+        "bottom_color": LINE,
+        "valign": "vcenter",
+        "text_wrap": True,
+    }
+    fill, ink = BADGES["risk"][action.risk]
+    where = some((content.context.subscription(s) for s in action.subscriptions), 2, content.labels)
+    page.put(row, 1, number, styles.of(**line, font_color=FAINT, align="left"))
+    page.put(
+        row, 2, action.action, styles.of(**line, font_color=LINK), span=7, link=f"internal:'Actions'!A{number + 1}"
+    )
+    page.put(row, 9, where, styles.of(**line), span=2)
+    page.put(row, 11, action.owners, styles.of(**line), span=2)
+    page.put(row, 13, action.vms, styles.of(**line, bold=True, num_format="#,##0"))
+    page.put(row, 14, action.risk, styles.of(**line, font_color=ink, bg_color=fill, align="center"))
+    texts = ((action.action, 7), (where, 2), (action.owners, 2))
+    page.height(row, height(max(lines(text, span * _WIDTH) for text, span in texts)))
+
+
+Range = tuple[str, int, int, tuple[int, int]]
+"""A chart's title, the first row of its figures, how many rows, and the columns of names and of the first figure."""
+
+
+def _tables(page: _Page, styles: Styles, content: Content, row: int) -> list[Range]:
+    """The figures behind the charts, to be read and copied."""
+    figures, text = content.figures, content.labels.text
+    verdicts = {verdict: figures.smtp_by_risk.get(verdict, dict.fromkeys(RISKS, 0)) for verdict in VERDICTS}
+    paths = dict(sorted(figures.path_by_risk.items(), key=lambda line: -sum(line[1].values())))
+    ranked = sorted(figures.subscription_by_risk.items(), key=lambda line: tuple(-line[1][risk] for risk in RISKS))
+    shown = dict(ranked[:_TOP_SUBSCRIPTIONS])
+    first = row + 2
+    _matrix(page, styles, content, row, 1, 2, text("by_verdict"), verdicts)
+    _matrix(page, styles, content, row, 8, 2, text("by_path"), paths)
+    below = row + max(len(verdicts), len(paths)) + 3
+    _matrix(page, styles, content, below, 1, 9, text("by_subscription"), shown)
+    if len(ranked) > len(shown):
+        more = text("more_subscriptions", count=len(ranked) - len(shown))
+        look = styles.of(font_size=9, font_color=MUTED)
+        page.put(below + 2 + len(shown), 1, more, look, link="internal:'Subscriptions'!A1")
+    return [
+        (text("chart_verdict"), first, len(verdicts), (1, 3)),
+        (text("chart_path"), first, len(paths), (8, 10)),
+        (text("chart_subscription"), below + 2, min(len(shown), _CHARTED_SUBSCRIPTIONS), (1, 10)),
+    ]
+
+
+def _matrix(
+    page: _Page,
+    styles: Styles,
+    content: Content,
+    row: int,
+    col: int,
+    name_span: int,
+    title: str,
+    lines: Mapping[str, Mapping[str, int]],
+) -> None:
+    """A small table: a name, the VMs at each risk, their sum."""
+    labels = content.labels
+    _heading(page, styles, row, col, title)
+    head = {"font_size": 9, "font_color": MUTED, "bottom": 1, "bottom_color": FAINT}
+    titles = [labels.columns[risk] for risk in RISKS] + [labels.text("total")]
+    page.put(row + 1, col, "", styles.of(**head), span=name_span)
+    for offset, name in enumerate(titles):
+        page.put(row + 1, col + name_span + offset, name, styles.of(**head, align="right"))
+    cell: dict[str, object] = {"font_size": 10, "bottom": 1, "bottom_color": LINE}
+    count = cell | {"num_format": '#,##0;-#,##0;"–"', "align": "right"}
+    for number, (name, risks) in enumerate(lines.items(), row + 2):
+        page.put(number, col, name, styles.of(**cell), span=name_span)
+        for offset, risk in enumerate(RISKS):
+            ink = BADGES["risk"][risk][1] if risks[risk] else FAINT
+            page.put(number, col + name_span + offset, risks[risk], styles.of(**count, font_color=ink))
+        page.put(number, col + name_span + len(RISKS), sum(risks.values()), styles.of(**count, bold=True))
+
+
+def _chart(book: Any, sheet: str, content: Content, title: str, first: int, rows: int, columns: tuple[int, int]) -> Any:
+    """Bars of VMs stacked by risk, the first line on top, no more ink than needed."""
+    names, figures = columns
+    chart = book.add_chart({"type": "bar", "subtype": "stacked"})
+    last = first + rows - 1
+    for offset, risk in enumerate(RISKS):
+        chart.add_series(
+            {
+                "name": content.labels.columns[risk],
+                "categories": [sheet, first, names, last, names],
+                "values": [sheet, first, figures + offset, last, figures + offset],
+                "fill": {"color": RISK_SOLID[risk]},
+                "border": {"none": True},
+                "gap": 45,
+            }
+        )
+    small = {"name": FONT, "size": 9, "color": MUTED}
+    chart.set_title(
+        {
+            "name": title,
+            "overlay": False,
+            "layout": {"x": 0.02, "y": 0.02},
+            "name_font": {"name": FONT, "size": 12, "bold": True, "color": NAVY},
+        }
+    )
+    chart.set_y_axis({"reverse": True, "num_font": small, "line": {"color": FAINT}, "major_tick_mark": "none"})
+    chart.set_x_axis(
+        {
+            "num_font": small,
+            "num_format": "#,##0",
+            "line": {"none": True},
+            "major_gridlines": {"visible": True, "line": {"color": LINE, "width": 0.75}},
+            "major_tick_mark": "none",
+            "label_position": "high",
+        }
+    )
+    chart.set_legend({"position": "bottom", "font": small})
+    chart.set_chartarea({"border": {"color": LINE}, "fill": {"color": "#FFFFFF"}})
+    chart.set_size({"width": (_COLUMNS * _PIXELS - 22) // 3, "height": _CHART_ROWS * _ROW_PIXELS})
+    return chart

@@ -1,0 +1,95 @@
+"""The tables of a report; the list that every writer goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from auditor.report.columns import (
+    ACTION_COLUMNS,
+    COLUMNS,
+    COVERAGE_COLUMNS,
+    FIREWALL_COLUMNS,
+    NIC_COLUMNS,
+    SUBSCRIPTION_COLUMNS,
+    Column,
+    Context,
+    Item,
+)
+from auditor.report.content import CoverageRow, Report, Words
+from auditor.report.figures import Figures, figures, names_of
+from auditor.report.labels import Labels
+from auditor.report.rows import actions, firewalled, in_order, nic_rows, subscription_rows
+
+CHUNK = 2_000  # rows in hand at a time
+_STATUSES = ("failed", "refused", "partly", "read")
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[Item]):
+    """Rows with their columns. `file` is its name without ending, `sheet` the name in a workbook (fixed, no label)."""
+
+    file: str
+    sheet: str
+    columns: tuple[Column[Item], ...]
+    items: Sequence[Item]
+    frozen: int = 1  # columns that stay in sight
+    wrapped: bool = False  # long text runs over several lines
+    optional: bool = False  # no sheet where it tells nothing
+
+    def chunks(self, context: Context, columns: Sequence[Column[Item]] | None = None) -> Iterator[list[list[Any]]]:
+        """The cells column by column, `CHUNK` rows at a time."""
+        for start in range(0, len(self.items), CHUNK):
+            part = self.items[start : start + CHUNK]
+            yield [column.cells(part, context) for column in columns or self.columns]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A report ready to be written in any format."""
+
+    report: Report
+    words: Words
+    labels: Labels
+    context: Context
+    figures: Figures
+    tables: tuple[Table[Any], ...]
+
+
+def content(report: Report, words: Words) -> Content:
+    """Sorts and counts once for all formats."""
+    labels = Labels.load(report.lang)
+    findings = in_order(report.findings)
+    todo = actions(findings, words, labels)
+    several = any(len(finding.nics) > 1 for finding in findings)
+    return Content(
+        report=report,
+        words=words,
+        labels=labels,
+        context=Context(
+            words=words,
+            scanned_at=report.scanned_at,
+            tenant_id=report.tenant_id,
+            cloud=report.cloud,
+            subscriptions=names_of(report),
+        ),
+        figures=figures(report, todo),
+        tables=(
+            Table("vms", "VMs", COLUMNS, findings, frozen=3),
+            Table("actions", "Actions", ACTION_COLUMNS, todo, wrapped=True),
+            Table("azure-firewall", "Azure Firewall", FIREWALL_COLUMNS, firewalled(findings)),
+            Table("nics", "NICs", NIC_COLUMNS, nic_rows(findings), frozen=2, optional=not several),
+            Table(
+                "subscriptions",
+                "Subscriptions",
+                SUBSCRIPTION_COLUMNS,
+                subscription_rows(report.subscriptions, findings),
+            ),
+            Table("coverage", "Coverage", COVERAGE_COLUMNS, sorted(report.coverage, key=_by_trouble), wrapped=True),
+        ),
+    )
+
+
+def _by_trouble(row: CoverageRow) -> tuple[int, str, str, str]:
+    return (_STATUSES.index(row.status), row.subscription.casefold(), row.subscription_id.lower(), row.kind.lower())

@@ -1,0 +1,302 @@
+"""A tenant on disk: the directory that `auditor collect` writes and everything after it reads.
+
+    manifest.json       what was asked for, when and of which cloud; written last, so an unfinished directory has none
+    resources*.jsonl    one ARM document a line, byte for byte as ARM returned it; also .jsonl.gz and .jsonl.zst
+    gaps.jsonl          what could not be read
+    journal.jsonl       only while a collection is under way: which pages lie in resources.jsonl, for `--resume`
+
+Files are private to the user who makes them: the documents name every machine, address and rule of a tenant.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import msgspec
+import zstandard
+from msgspec import Struct
+
+from auditor.errors import SnapshotError
+from auditor.model.finding import Gap
+
+FORMAT = 1
+"""The only snapshot format there is; a directory that names another is refused rather than guessed at."""
+
+MANIFEST, GAPS, JOURNAL, RESOURCES = "manifest.json", "gaps.jsonl", "journal.jsonl", "resources.jsonl"
+_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What a snapshot says of itself. `subscriptions` holds bare ids; `taken_at` is ISO 8601 in UTC."""
+
+    format: int
+    cloud: str = "AzureCloud"
+    tenant_id: str = ""
+    taken_at: str = ""
+    subscriptions: tuple[str, ...] = ()
+    origin: str = "recorded"
+
+
+class Snapshot:
+    """A finished snapshot directory, read as a stream."""
+
+    def __init__(self, path: Path, manifest: Manifest, files: tuple[Path, ...]) -> None:
+        """Use `open`, which checks that the directory is a snapshot."""
+        self.path = path
+        self.manifest = manifest
+        self._files = files
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Snapshot:
+        """The snapshot at `path`. Raises SnapshotError, saying what to do, where there is none."""
+        folder = Path(path)
+        if not folder.is_dir():
+            raise SnapshotError(
+                f"{folder}: no such directory. A snapshot is the directory that `auditor collect` writes."
+            )
+        manifest = _manifest(folder)
+        files = _resource_files(folder)
+        if not files:
+            raise SnapshotError(f"{folder}: manifest.json is there but no resources*.jsonl (or .gz, .zst) beside it.")
+        return cls(folder, manifest, files)
+
+    def documents(self) -> Iterator[tuple[str, int, bytes]]:
+        """Every document with its file's name and line number (from 1); blank lines are passed over.
+
+        Raises SnapshotError where a compressed file is damaged or cut short.
+        """
+        for path in self._files:
+            number = 0
+            try:
+                with path.open("rb", 1 << 20) as file:
+                    for number, line in enumerate(_lines(file, path.suffix), 1):
+                        text = line.strip()
+                        if text:
+                            yield path.name, number, text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text
+            except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
+                raise self.broken_line(path.name, number + 1, f"cannot be read on: {error}") from error
+
+    def gaps(self) -> list[Gap]:
+        """What could not be read when the snapshot was taken; none where there is no gaps.jsonl."""
+        path = self.path / GAPS
+        if not path.exists():
+            return []
+        gaps = []
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    try:
+                        gaps.append(msgspec.json.decode(line, type=Gap))
+                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                        raise self.broken_line(GAPS, number, str(error)) from error
+        return gaps
+
+    def broken_line(self, file: str, line: int, why: str) -> SnapshotError:
+        """The error for a line that is no ARM document; raised by whoever decodes it."""
+        return SnapshotError(f"{self.path / file}, line {line}: {why}. Mend or take out the line, or collect anew.")
+
+
+class Page(Struct, frozen=True):
+    """A page of a listing that lies in resources.jsonl from `start` to `end`, or the gap that ended the listing.
+
+    `next_link` is the address of the page after it, "" after the last one.
+    """
+
+    listing: str
+    start: int
+    end: int
+    checksum: int
+    next_link: str = ""
+    gap: Gap | None = None
+
+
+class SnapshotWriter:
+    """Writes a snapshot as it is collected, so that what is on disk after a crash can be gone on with.
+
+    `page` puts a page's documents into resources.jsonl with one write and then notes the page in the journal: a page
+    without a note, or whose bytes do not match the note's checksum, does not count and is asked for again.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, replace: bool = False, resume: bool = False) -> None:
+        """Makes the directory. A non-empty one is taken over only if `replace` (its snapshot goes) or `resume`.
+
+        After a resume `recorded` holds the pages that are already there, by listing; it is empty otherwise.
+        """
+        self.path = Path(path)
+        self.recorded: dict[str, list[Page]] = {}
+        self._gaps: list[Gap] = []
+        self._prepare(replace=replace, resume=resume)
+        self._resources = _appended(self.path / RESOURCES)
+        self._journal = _appended(self.path / JOURNAL)
+        self._end = self._recover()
+
+    def _prepare(self, *, replace: bool, resume: bool) -> None:
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if replace:
+            for old in (self.path / MANIFEST, self.path / GAPS, self.path / JOURNAL, *_resource_files(self.path)):
+                old.unlink(missing_ok=True)
+        if resume and (self.path / MANIFEST).exists():
+            raise SnapshotError(
+                f"{self.path}: this snapshot is complete, there is nothing to resume. Read it with --from."
+            )
+        if not resume and any(self.path.iterdir()):
+            raise SnapshotError(f"{self.path}: not empty. Name another directory, or go on with --resume.")
+
+    def _recover(self) -> int:
+        """Reads the journal, cuts both files behind the last whole page; the length of resources.jsonl after that."""
+        end = journalled = 0
+        self._journal.seek(0)
+        for line in self._journal.read().splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                page = msgspec.json.decode(line, type=Page)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                break
+            if page.start != end or zlib.crc32(self._read(page)) != page.checksum:
+                break
+            self.recorded.setdefault(page.listing, []).append(page)
+            if page.gap:
+                self._gaps.append(page.gap)
+            end = page.end
+            journalled += len(line)
+        self._resources.truncate(end)
+        self._journal.truncate(journalled)
+        return end
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+        self._journal.close()
+
+    def page(self, listing: str, documents: Iterable[bytes], next_link: str = "") -> None:
+        """Keeps one page of a listing: its documents, each one JSON text, and where the next page is."""
+        data = b"".join(_line(document) for document in documents)
+        _write(self._resources, data)
+        start, self._end = self._end, self._end + len(data)
+        self._note(Page(listing, start, self._end, zlib.crc32(data), next_link))
+
+    def gap(self, gap: Gap, listing: str = "") -> None:
+        """Keeps what could not be read, and that `listing` ended there."""
+        self._gaps.append(gap)
+        self._note(Page(listing, self._end, self._end, 0, gap=gap))
+
+    def documents(self, page: Page) -> list[bytes]:
+        """The documents of a recorded page, as they were given."""
+        return self._read(page).splitlines()
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """All gaps so far, a resumed collection's earlier ones included."""
+        return tuple(self._gaps)
+
+    def finish(self, manifest: Manifest) -> Snapshot:
+        """Writes gaps.jsonl and, last, manifest.json: from now on the directory is a snapshot."""
+        self._resources.close()
+        _replace(self.path / GAPS, b"".join(msgspec.json.encode(gap) + b"\n" for gap in self._gaps))
+        _replace(self.path / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        self._journal.close()
+        (self.path / JOURNAL).unlink()
+        return Snapshot.open(self.path)
+
+    def _note(self, page: Page) -> None:
+        _write(self._journal, msgspec.json.encode(page) + b"\n")
+
+    def _read(self, page: Page) -> bytes:
+        self._resources.seek(page.start)
+        return self._resources.read(page.end - page.start)
+
+
+def _manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        manifest = msgspec.json.decode(path.read_bytes().removeprefix(_BYTE_ORDER_MARK), type=Manifest)
+    except FileNotFoundError as error:
+        hint = "Its collection did not finish: go on with --resume." if (folder / JOURNAL).exists() else (
+            "A snapshot is the directory that `auditor collect` writes."
+        )  # fmt: skip
+        raise SnapshotError(f"{folder}: no manifest.json in it. {hint}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SnapshotError(f"{path}: {error}. It should be JSON as `auditor collect` writes it.") from error
+    if manifest.format != FORMAT:
+        raise SnapshotError(
+            f"{path}: format {manifest.format} is not known here, only {FORMAT}. Is a newer auditor out?"
+        )
+    return manifest
+
+
+def _resource_files(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(path for path in folder.glob("resources*") if path.name.endswith(_SUFFIXES)))
+
+
+def _lines(file: IO[bytes], suffix: str) -> Iterable[bytes]:
+    if suffix == ".gz":
+        return gzip.open(file)
+    if suffix == ".zst":
+        return _split(_unzstd(file))
+    return file
+
+
+def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
+    """Frame after frame. A frame that is cut short is an EOFError; the library's own reader takes it for the end."""
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    while chunk := file.read(1 << 16):
+        while chunk:
+            if frame.eof:
+                frame = zstandard.ZstdDecompressor().decompressobj()
+            yield frame.decompress(chunk)
+            chunk = frame.unused_data
+    if not frame.eof:
+        raise EOFError("the file ended before its zstd frame did")
+
+
+def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    yield rest
+
+
+def _line(document: bytes) -> bytes:
+    """One line. Inside JSON strings line ends are escaped, so a bare one can only be indentation."""
+    if b"\n" in document or b"\r" in document:
+        document = msgspec.json.format(document, indent=-1)
+    return document + b"\n"
+
+
+def _appended(path: Path) -> IO[bytes]:
+    """A private file, unbuffered: what is written is the system's, whatever becomes of us."""
+    return open(path, "a+b", buffering=0, opener=_private)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    """All of it: an unbuffered file may take a part only, on a disk that is nearly full."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Writes a small private file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    with open(part, "wb", opener=_private) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

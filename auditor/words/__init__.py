@@ -1,0 +1,1 @@
+"""Every code in words. One catalogue per language."""
