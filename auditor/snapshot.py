@@ -3,7 +3,8 @@
     manifest.json       what was asked for, when and of which cloud; written last, so an unfinished directory has none
     resources*.jsonl    one ARM document a line, byte for byte as ARM returned it; also .jsonl.gz and .jsonl.zst
     gaps.jsonl          what could not be read
-    journal.jsonl       only while a collection is under way: which pages lie in resources.jsonl, for `--resume`
+    journal.jsonl       only while a collection is under way: which pages it has, for `--resume`
+    aside.jsonl         likewise: answers that a collection needs to go on and the snapshot does not
 
 Files are private to the user who makes them: the documents name every machine, address and rule of a tenant.
 """
@@ -28,7 +29,8 @@ from auditor.model.finding import Gap
 FORMAT = 1
 """The only snapshot format there is; a directory that names another is refused rather than guessed at."""
 
-MANIFEST, GAPS, JOURNAL, RESOURCES = "manifest.json", "gaps.jsonl", "journal.jsonl", "resources.jsonl"
+MANIFEST, GAPS, RESOURCES = "manifest.json", "gaps.jsonl", "resources.jsonl"
+JOURNAL, ASIDE = "journal.jsonl", "aside.jsonl"
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -104,7 +106,7 @@ class Snapshot:
 
 
 class Page(Struct, frozen=True):
-    """A page of a listing that lies in resources.jsonl from `start` to `end`, or the gap that ended the listing.
+    """A page of a listing that lies in resources.jsonl (or aside) from `start` to `end`, or the gap that ended it.
 
     `next_link` is the address of the page after it, "" after the last one.
     """
@@ -114,6 +116,7 @@ class Page(Struct, frozen=True):
     end: int
     checksum: int
     next_link: str = ""
+    aside: bool = False
     gap: Gap | None = None
 
 
@@ -122,6 +125,7 @@ class SnapshotWriter:
 
     `page` puts a page's documents into resources.jsonl with one write and then notes the page in the journal: a page
     without a note, or whose bytes do not match the note's checksum, does not count and is asked for again.
+    Every method raises SnapshotError where the disk does not take what is written.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, replace: bool = False, resume: bool = False) -> None:
@@ -131,17 +135,19 @@ class SnapshotWriter:
         """
         self.path = Path(path)
         self.recorded: dict[str, list[Page]] = {}
-        self._gaps: list[Gap] = []
+        self._gaps: dict[str, Gap] = {}
         self._prepare(replace=replace, resume=resume)
-        self._resources = _appended(self.path / RESOURCES)
-        self._journal = _appended(self.path / JOURNAL)
-        self._end = self._recover()
+        self._journal = _Appended(self.path / JOURNAL)
+        self._data = {aside: _Appended(self.path / (ASIDE if aside else RESOURCES)) for aside in (False, True)}
+        self._recover()
 
     def _prepare(self, *, replace: bool, resume: bool) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if replace:
-            for old in (self.path / MANIFEST, self.path / GAPS, self.path / JOURNAL, *_resource_files(self.path)):
-                old.unlink(missing_ok=True)
+            for name in (MANIFEST, GAPS, JOURNAL, ASIDE):
+                (self.path / name).unlink(missing_ok=True)
+            for old in _resource_files(self.path):
+                old.unlink()
         if resume and (self.path / MANIFEST).exists():
             raise SnapshotError(
                 f"{self.path}: this snapshot is complete, there is nothing to resume. Read it with --from."
@@ -149,27 +155,20 @@ class SnapshotWriter:
         if not resume and any(self.path.iterdir()):
             raise SnapshotError(f"{self.path}: not empty. Name another directory, or go on with --resume.")
 
-    def _recover(self) -> int:
-        """Reads the journal, cuts both files behind the last whole page; the length of resources.jsonl after that."""
-        end = journalled = 0
-        self._journal.seek(0)
-        for line in self._journal.read().splitlines(keepends=True):
-            if not line.endswith(b"\n"):
+    def _recover(self) -> None:
+        """Reads the journal and cuts all files behind the last whole page."""
+        ends = {False: 0, True: 0}
+        journalled = 0
+        for line in self._journal.read(0, self._journal.end).splitlines(keepends=True):
+            page = _noted(line)
+            if page is None or page.start != ends[page.aside] or zlib.crc32(self._read(page)) != page.checksum:
                 break
-            try:
-                page = msgspec.json.decode(line, type=Page)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                break
-            if page.start != end or zlib.crc32(self._read(page)) != page.checksum:
-                break
-            self.recorded.setdefault(page.listing, []).append(page)
-            if page.gap:
-                self._gaps.append(page.gap)
-            end = page.end
+            self._note(page)
+            ends[page.aside] = page.end
             journalled += len(line)
-        self._resources.truncate(end)
+        for aside, file in self._data.items():
+            file.truncate(ends[aside])
         self._journal.truncate(journalled)
-        return end
 
     def __enter__(self) -> Self:
         return self
@@ -177,20 +176,25 @@ class SnapshotWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._resources.close()
-        self._journal.close()
+        self._close()
 
-    def page(self, listing: str, documents: Iterable[bytes], next_link: str = "") -> None:
-        """Keeps one page of a listing: its documents, each one JSON text, and where the next page is."""
+    def page(self, listing: str, documents: Iterable[bytes], next_link: str = "", *, aside: bool = False) -> None:
+        """Keeps one page of a listing: its documents, each one JSON text, and where the next page is.
+
+        What is put `aside` is there for a resumed collection and gone from the finished snapshot.
+        """
         data = b"".join(_line(document) for document in documents)
-        _write(self._resources, data)
-        start, self._end = self._end, self._end + len(data)
-        self._note(Page(listing, start, self._end, zlib.crc32(data), next_link))
+        file = self._data[aside]
+        start = file.end
+        file.append(data)
+        self._gaps.pop(listing, None)
+        self._append(Page(listing, start, file.end, zlib.crc32(data), next_link, aside))
 
-    def gap(self, gap: Gap, listing: str = "") -> None:
+    def gap(self, gap: Gap, listing: str) -> None:
         """Keeps what could not be read, and that `listing` ended there."""
-        self._gaps.append(gap)
-        self._note(Page(listing, self._end, self._end, 0, gap=gap))
+        end = self._data[False].end
+        self._gaps[listing] = gap
+        self._append(Page(listing, end, end, 0, gap=gap))
 
     def documents(self, page: Page) -> list[bytes]:
         """The documents of a recorded page, as they were given."""
@@ -198,24 +202,62 @@ class SnapshotWriter:
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """All gaps so far, a resumed collection's earlier ones included."""
-        return tuple(self._gaps)
+        """All gaps so far, a resumed collection's earlier ones included, but for those that were closed since."""
+        return tuple(self._gaps.values())
 
     def finish(self, manifest: Manifest) -> Snapshot:
         """Writes gaps.jsonl and, last, manifest.json: from now on the directory is a snapshot."""
-        self._resources.close()
-        _replace(self.path / GAPS, b"".join(msgspec.json.encode(gap) + b"\n" for gap in self._gaps))
+        self._close()
+        _replace(self.path / GAPS, b"".join(msgspec.json.encode(gap) + b"\n" for gap in self.gaps))
         _replace(self.path / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        self._journal.close()
-        (self.path / JOURNAL).unlink()
+        for name in (JOURNAL, ASIDE):
+            (self.path / name).unlink()
         return Snapshot.open(self.path)
 
+    def _append(self, page: Page) -> None:
+        self._journal.append(msgspec.json.encode(page) + b"\n")
+
     def _note(self, page: Page) -> None:
-        _write(self._journal, msgspec.json.encode(page) + b"\n")
+        self.recorded.setdefault(page.listing, []).append(page)
+        self._gaps.pop(page.listing, None)
+        if page.gap:
+            self._gaps[page.listing] = page.gap
 
     def _read(self, page: Page) -> bytes:
-        self._resources.seek(page.start)
-        return self._resources.read(page.end - page.start)
+        return self._data[page.aside].read(page.start, page.end)
+
+    def _close(self) -> None:
+        for file in (self._journal, *self._data.values()):
+            file.close()
+
+
+class _Appended:
+    """A private file that grows, unbuffered: what is written is the system's, whatever becomes of us."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = open(path, "a+b", buffering=0, opener=_private)  # noqa: SIM115 (as long as the writer)
+        self.end = self._file.seek(0, os.SEEK_END)
+        self.close = self._file.close
+
+    def append(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:  # a disk that is nearly full may take a part only
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise SnapshotError(
+                f"{self._path}: {error.strerror}. What was collected is kept; make room and go on with --resume."
+            ) from error
+        self.end += len(data)
+
+    def read(self, start: int, end: int) -> bytes:
+        self._file.seek(start)
+        return self._file.read(end - start)
+
+    def truncate(self, end: int) -> None:
+        self._file.truncate(end)
+        self.end = end
 
 
 def _manifest(folder: Path) -> Manifest:
@@ -276,20 +318,16 @@ def _line(document: bytes) -> bytes:
     return document + b"\n"
 
 
-def _appended(path: Path) -> IO[bytes]:
-    """A private file, unbuffered: what is written is the system's, whatever becomes of us."""
-    return open(path, "a+b", buffering=0, opener=_private)
-
-
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _write(file: IO[bytes], data: bytes) -> None:
-    """All of it: an unbuffered file may take a part only, on a disk that is nearly full."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
+def _noted(line: bytes) -> Page | None:
+    """The journal's line, or None where it was cut or damaged."""
+    try:
+        return msgspec.json.decode(line, type=Page) if line.endswith(b"\n") else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -217,27 +217,30 @@ def admin_rule(
     }
 
 
-def subnet(
-    prefix: Names,
-    *,
-    nsg: Json | str | None = None,
-    route_table: Json | str | None = None,
-    nat_gateway: Json | str | None = None,
-    default_outbound: bool | None = None,
-    delegation: str | None = None,
-) -> Json:
-    """The properties of a subnet; `default_outbound=False` makes it private."""
+class SubnetOptions(TypedDict, total=False):
+    """What a subnet may have beside its prefix; `default_outbound=False` makes it private."""
+
+    nsg: Json | str | None
+    route_table: Json | str
+    nat_gateway: Json | str
+    default_outbound: bool
+    delegation: str
+
+
+def subnet(prefix: Names, **options: Unpack[SubnetOptions]) -> Json:
+    """The properties of a subnet, for `vnet`."""
     prefixes = {"addressPrefix": prefix} if isinstance(prefix, str) else {"addressPrefixes": list(prefix)}
-    delegated = [{"name": "delegation", "properties": {"serviceName": delegation}}] if delegation else []
+    links = {
+        "networkSecurityGroup": options.get("nsg"),
+        "routeTable": options.get("route_table"),
+        "natGateway": options.get("nat_gateway"),
+    }
+    delegation = options.get("delegation")
     return {
         **prefixes,
-        **_without_none(
-            networkSecurityGroup=ref(nsg) if nsg else None,
-            routeTable=ref(route_table) if route_table else None,
-            natGateway=ref(nat_gateway) if nat_gateway else None,
-            defaultOutboundAccess=default_outbound,
-        ),
-        "delegations": delegated,
+        **{field: ref(target) for field, target in links.items() if target},
+        **_without_none(defaultOutboundAccess=options.get("default_outbound")),
+        "delegations": [{"name": "delegation", "properties": {"serviceName": delegation}}] if delegation else [],
         "serviceEndpoints": [],
         "privateEndpointNetworkPolicies": "Disabled",
         "privateLinkServiceNetworkPolicies": "Enabled",
@@ -341,8 +344,9 @@ def collection(name: str, priority: int, action: str, *rules: Json) -> Json:
 
 def _classic(made: Json, rule_type: str) -> Json | None:
     """A collection as a firewall without a policy keeps its rules of one type; None where it has none of them."""
+    policy_only = {"ruleType", "targetUrls", "webCategories", "terminateTLS"}
     rules = [
-        {"protocols" if key == "ipProtocols" else key: value for key, value in entry.items() if key != "ruleType"}
+        {"protocols" if key == "ipProtocols" else key: value for key, value in entry.items() if key not in policy_only}
         for entry in made["rules"]
         if entry["ruleType"] == rule_type
     ]
@@ -414,7 +418,7 @@ class Tenant:
         value = [{**made, "id": f"{base}/rules/{made['id']}", **applies} for made in rules]
         return self._answer(vnet, "networkManagerEffectiveSecurityAdminRules", value, skipToken="")
 
-    def hub_routes(self, hub: Json, of: Json, *rows: Json) -> Json:
+    def effective_hub_routes(self, hub: Json, of: Json, *rows: Json) -> Json:
         """Azure's answer to a hub's effectiveRoutes for a connection or route table."""
         return self._answer(hub, f"effectiveRoutes/{of['name']}", list(rows))
 
@@ -469,7 +473,7 @@ class Subscription:
         self.guid = guid("subscription", tenant.name, name)
         self.id = f"/subscriptions/{self.guid}"
         policies = {"locationPlacementId": "Public_2014-09-01", "quotaId": quota_id, "spendingLimit": "Off"}
-        self.document = {
+        self.document: Json = {
             "id": self.id,
             "subscriptionId": self.guid,
             "tenantId": tenant.id,
@@ -496,8 +500,9 @@ class Subscription:
         self.documents = [document for document in self.documents if document["id"] not in gone]
 
     def exempt(self, status: str, date: str) -> None:
-        """Record an exemption of this subscription in the config."""
-        self.tenant.entry("exemption", subscription_id=self.guid, status=status, date=date, case="1909020050001234")
+        """Record an exemption of this subscription in the config; support cases are numbered by day."""
+        case = date.replace("-", "")[2:] + "0050001234"
+        self.tenant.entry("exemption", subscription_id=self.guid, status=status, date=date, case=case)
 
     def billing(self, agreement: str, account: str, sub_type: str = "None", *, workload: str = "Production") -> Json:
         """The billing property, e.g. ("MicrosoftCustomerAgreement", "Enterprise")."""
@@ -628,7 +633,7 @@ class Group:
 
     def public_ip(self, name: str, address: str, *, sku: str = "Standard") -> Json:
         """A public IP address, IPv4 or IPv6."""
-        properties = {
+        properties: Json = {
             "ipAddress": address,
             "publicIPAddressVersion": "IPv6" if ":" in address else "IPv4",
             "publicIPAllocationMethod": "Static",

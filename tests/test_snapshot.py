@@ -111,7 +111,7 @@ def test_what_is_written_is_read(tmp_path):
     with SnapshotWriter(tmp_path / "new" / "snapshot") as writer:
         writer.page("list", [A, indented], "more")
         writer.page("list", [B])
-        writer.gap(GAP)
+        writer.gap(GAP, "three")
         snapshot = writer.finish(MANIFEST)
     assert bodies(snapshot) == [A, b'{"id":"/x","n":1.50,"s":"a\\nb  c"}', B]
     assert (snapshot.gaps(), snapshot.manifest) == ([GAP], MANIFEST)

@@ -1,1 +1,19 @@
 """The way in: Azure Resource Manager to a snapshot. The only room that imports the Azure SDK."""
+
+from __future__ import annotations
+
+from auditor.collect.options import Auth, CollectOptions, CollectResult, Patience, Progress
+from auditor.snapshot import SnapshotWriter
+
+__all__ = ["Auth", "CollectOptions", "CollectResult", "Patience", "Progress", "collect"]
+
+
+def collect(options: CollectOptions, writer: SnapshotWriter, progress: Progress | None = None) -> CollectResult:
+    """Collect everything in scope that can be read, into `writer`.
+
+    Raises UsageError for a cloud or a name of a subscription that does not exist, AuditorError where there is no
+    token, no answer at all or no subscription to read, SnapshotError where the disk does not take it.
+    """
+    from auditor.collect import live  # imports the SDK, which takes a second: not for those who read a snapshot
+
+    return live.run(options, writer, progress)

@@ -162,7 +162,9 @@ class PatientRetry(policies.AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
 class Arm:
     """Azure Resource Manager of one cloud. Make one with `connect`."""
 
-    def __init__(self, cloud: Cloud, options: CollectOptions, identity: Credential, transport: AioHttpTransport) -> None:
+    def __init__(
+        self, cloud: Cloud, options: CollectOptions, identity: Credential, transport: AioHttpTransport
+    ) -> None:
         self.cloud = cloud
         self.requests: Counter[tuple[str, int]] = Counter()
         self._patience = options.patience

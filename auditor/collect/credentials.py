@@ -101,12 +101,12 @@ def credential(
     auth: Auth, cloud: Cloud, tenant_id: str, environ: Mapping[str, str], *, verify: str | bool, **transport: Any
 ) -> Credential:
     """The credential `auth` names. `transport` goes to the asynchronous ones, `verify` to those that block."""
-    common = {
+    common: dict[str, Any] = {
         "authority": cloud.authority,
         "disable_instance_discovery": not cloud.discovery,
         "additionally_allowed_tenants": ["*"] if tenant_id else [],
     }
-    tenant = {"tenant_id": tenant_id} if tenant_id else {}
+    tenant: dict[str, Any] = {"tenant_id": tenant_id} if tenant_id else {}
     source: Source
     match auth:
         case "default":

@@ -133,6 +133,12 @@ OF_RESOURCE_GROUP = {
 """Listed by resource group only; the list of all resources tells which groups have any."""
 
 
+LISTED = {
+    listing.kind.lower() for listing in (VMS, *OF_SUBSCRIPTION, *OF_UNIFORM_SCALE_SET, *OF_POLICY, *OF_HUB, *OF_WAN_HUB)
+} | OF_RESOURCE_GROUP.keys()
+"""Kinds whose documents come whole, so that a bare line from the list of all resources must not stand for one."""
+
+
 def service_tags(location: str) -> Listing:
     """The service tags as they are in a location. The answer is one document and the same wherever it is asked."""
     return Listing(

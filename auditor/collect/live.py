@@ -4,8 +4,8 @@ Documents go to disk page by page, as Resource Manager returned them, with two e
 not tell their power state, so `properties.instanceView` is put in from the list that does; and of the list of all
 resources only each subscription's oldest is kept, as evidence of how long the subscription exists.
 
-What cannot be read becomes a gap and the collection goes on. It ends early only where it has no scope: no token, no
-subscription.
+What cannot be read becomes a gap and the collection goes on. It ends early only where there is nothing to go on with:
+no token, no subscription, no room on the disk.
 """
 
 from __future__ import annotations
@@ -14,49 +14,54 @@ import asyncio
 import logging
 import os
 import re
+from asyncio import TaskGroup
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from auditor.collect import listings
+from auditor.collect.arm import Arm, Refused, connect
+from auditor.collect.clouds import resolve
 from auditor.collect.listings import Listing
 from auditor.collect.options import CollectOptions, CollectResult, Progress, Silent
 from auditor.errors import AuditorError, UsageError
 from auditor.model.finding import Gap
-from auditor.model.ids import key, name_of, subscription_of
-from auditor.snapshot import FORMAT, Manifest, SnapshotWriter
-
-if TYPE_CHECKING:
-    from auditor.collect.arm import Arm, Refused
-    from auditor.collect.clouds import Cloud
+from auditor.model.ids import group_of, key, name_of, subscription_of
+from auditor.snapshot import FORMAT, Manifest, Page, SnapshotWriter
 
 log = logging.getLogger(__name__)
 
+_TAG_PLACES = 3  # subscriptions asked for the service tags before they count as not to be had
 
-class _Ref(Struct):
+
+class Ref(Struct):
+    """A reference to another resource."""
+
     id: str = ""
 
 
-class _Properties(Struct, rename="camel"):
+class Properties(Struct, rename="camel"):
+    """The properties that lead to other documents."""
+
     orchestration_mode: str | None = None
-    virtual_wan: _Ref | None = None
-    base_policy: _Ref | None = None
-    firewall_policy: _Ref | None = None
-    instance_view: msgspec.Raw | None = None
+    virtual_wan: Ref | None = None
+    base_policy: Ref | None = None
+    firewall_policy: Ref | None = None
 
 
-class _Policies(Struct, rename="camel"):
+class Offer(Struct, rename="camel"):
+    """A subscription's policies."""
+
     quota_id: str | None = None
 
 
-class _Document(Struct, rename="camel"):
+class Document(Struct, rename="camel"):
     """As much of a document as leads to other documents."""
 
-    id: str = ""
+    id: str
     name: str | None = None
     type: str | None = None
     location: str | None = None
@@ -64,27 +69,396 @@ class _Document(Struct, rename="camel"):
     display_name: str | None = None
     state: str | None = None
     tenant_id: str | None = None
-    subscription_policies: _Policies | None = None
-    properties: _Properties = field(default_factory=_Properties)
+    subscription_policies: Offer | None = None
+    properties: Properties | None = None
 
 
-_read = msgspec.json.Decoder(_Document).decode
+_read = msgspec.json.Decoder(Document).decode
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_IP_GROUP = re.compile(rb'"(/subscriptions/[^"/]+/resourceGroups/[^"/]+/providers/Microsoft\.Network/ipGroups/[^"/]+)"', re.I)
+_IP_GROUP = re.compile(
+    rb'"(/subscriptions/[^"/]+/resourceGroups/[^"/]+/providers/Microsoft\.Network/ipGroups/[^"/]+)"', re.IGNORECASE
+)
+
+Change = Callable[[list[bytes]], list[bytes]]
+"""What is kept of a page."""
 
 
-def collect(options: CollectOptions, writer: SnapshotWriter, progress: Progress | None = None) -> CollectResult:
-    """Collect everything in scope that can be read, into `writer`.
-
-    Raises UsageError for a cloud or a subscription that does not exist, AuditorError where there is no token, no
-    answer at all or no subscription to read.
-    """
-    return asyncio.run(_collect(options, writer, progress or Silent()))
+def run(options: CollectOptions, writer: SnapshotWriter, progress: Progress | None = None) -> CollectResult:
+    """See `auditor.collect.collect`."""
+    return asyncio.run(_run(options, writer, progress or Silent()))
 
 
-async def _collect(options: CollectOptions, writer: SnapshotWriter, progress: Progress) -> CollectResult:
-    from auditor.collect import arm, clouds  # the SDK takes most of a second to import: only when it is needed
+async def _run(options: CollectOptions, writer: SnapshotWriter, progress: Progress) -> CollectResult:
+    cloud = resolve(options.cloud, os.environ)
+    async with connect(options, cloud, os.environ) as arm:
+        collection = Collection(options, writer, progress, arm)
+        try:
+            return await collection.run()
+        except* AuditorError as group:
+            raise _first(group) from None
 
-    cloud = clouds.resolve(options.cloud, os.environ)
-    async with arm.connect(options, cloud, os.environ) as way:
-        return await _Collection(options, writer, progress, way, arm.Refused).run(cloud)
+
+class Collection:
+    """One collection under way."""
+
+    def __init__(self, options: CollectOptions, writer: SnapshotWriter, progress: Progress, arm: Arm) -> None:
+        self._options = options
+        self._writer = writer
+        self._progress = progress
+        self._arm = arm
+        self._documents = 0
+        self._tenant_id = options.tenant_id
+        self._locations: dict[str, str] = {}  # of a NIC, by subscription
+        self._seen: set[str] = set()  # firewall policies and IP groups that were listed or asked for
+        self._wanted: dict[str, tuple[Listing, str]] = {}  # those that something refers to
+        self._follow: dict[Listing, Callable[[TaskGroup, bytes], None]] = {
+            listings.SCALE_SETS: self._scale_set,
+            listings.POLICIES: self._policy,
+            listings.OF_POLICY[0]: self._rules,
+            listings.FIREWALLS: self._firewall,
+            listings.IP_GROUPS: self._ip_group,
+            listings.HUBS: self._hub,
+            listings.NICS: self._nic,
+        }
+
+    async def run(self) -> CollectResult:
+        """Everything, to the finished snapshot."""
+        taken_at = self._begin()
+        subscriptions = await self._scope()
+        self._progress.begin(len(subscriptions))
+        window = asyncio.Semaphore(self._options.max_concurrency)
+        async with TaskGroup() as group:
+            for subscription in subscriptions:
+                group.create_task(self._subscription(subscription, window))
+        await self._elsewhere()
+        await self._service_tags()
+        snapshot = self._writer.finish(
+            Manifest(
+                format=FORMAT,
+                cloud=self._arm.cloud.name,
+                tenant_id=self._tenant_id,
+                taken_at=taken_at,
+                subscriptions=tuple(sorted(name_of(document.id) for document in subscriptions)),
+                origin="recorded",
+            )
+        )
+        return CollectResult(
+            snapshot=snapshot, documents=self._documents, gaps=self._writer.gaps, requests=dict(self._arm.requests)
+        )
+
+    # ---- what is in scope
+
+    def _begin(self) -> str:
+        """When the collection began. One that is resumed must have the scope it began with."""
+        o = self._options
+        scope = [self._arm.cloud.endpoint, o.tenant_id, *map(sorted, (o.subscriptions, o.exclude, o.management_groups))]
+        recorded = self._writer.recorded.get("scope")
+        if recorded is None:
+            now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            self._writer.page("scope", [msgspec.json.encode([now, scope])], aside=True)
+            return now
+        began, before = msgspec.json.decode(self._writer.documents(recorded[0])[0], type=tuple[str, list[object]])
+        if before != scope:
+            raise UsageError("--resume: cloud, tenant and scope must be those the collection began with.")
+        return began
+
+    async def _scope(self) -> list[Document]:
+        """The subscriptions to read, by id. Raises AuditorError where there is none."""
+        members = await self._members()
+        found: dict[str, Document] = {}
+
+        def chosen(page: list[bytes]) -> list[bytes]:
+            return [document for document in page if self._chosen(_read(document), members)]
+
+        async for page in self._list(listings.SUBSCRIPTIONS, "", change=chosen):
+            found |= {name_of(document.id).lower(): document for document in map(_read, page)}
+        for wanted in sorted({*self._options.subscriptions, *members} - found.keys()):
+            document = await self._unlisted(wanted.lower(), found)
+            if document:
+                found[name_of(document.id).lower()] = document
+        if not found:
+            raise AuditorError(self._nothing())
+        self._tenant_id = self._tenant_id or next((d.tenant_id for d in found.values() if d.tenant_id), "")
+        return [found[guid] for guid in sorted(found)]
+
+    async def _members(self) -> set[str]:
+        """The ids of the subscriptions below the chosen management groups."""
+        members: set[str] = set()
+        for group in self._options.management_groups:
+            scope = f"/providers/Microsoft.Management/managementGroups/{group}"
+            async for page in self._list(listings.DESCENDANTS, scope, aside=True):
+                members |= {
+                    name_of(document.id).lower()
+                    for document in map(_read, page)
+                    if (document.type or "").lower().endswith("/subscriptions")
+                }
+            for gap in self._writer.gaps:
+                if gap.scope == scope:
+                    raise AuditorError(f"Management group {group} cannot be read: {gap.code} {gap.message}")
+        return members
+
+    def _chosen(self, document: Document, members: set[str]) -> bool:
+        names = {name_of(document.id).lower(), (document.display_name or "").lower()}
+
+        def named(patterns: Iterable[str]) -> bool:
+            return any(fnmatchcase(name, pattern.lower()) for pattern in patterns for name in names)
+
+        if named(self._options.exclude):
+            return False
+        everything = not self._options.subscriptions and not self._options.management_groups
+        return everything or not members.isdisjoint(names) or named(self._options.subscriptions)
+
+    async def _unlisted(self, wanted: str, found: dict[str, Document]) -> Document | None:
+        """A subscription that was asked for and that the list did not name; a gap where it cannot be read."""
+        if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", wanted):
+            if any(fnmatchcase((document.display_name or "").lower(), wanted) for document in found.values()):
+                return None
+            raise UsageError(f"No subscription that this identity sees is named {wanted!r}.")
+        if wanted in {pattern.lower() for pattern in self._options.exclude} | found.keys():
+            return None
+        document = await self._one(listings.SUBSCRIPTION, f"/subscriptions/{wanted}")
+        return _read(document) if document else None
+
+    def _nothing(self) -> str:
+        said = "".join(f" Azure says of {gap.scope}: {gap.status or 'no answer'} {gap.code} {gap.message}."
+                       for gap in self._writer.gaps[-1:])  # fmt: skip
+        return (
+            f"No subscription to read.{said} Give the identity the role Reader on a subscription or management group, "
+            "check --tenant-id, --subscription-id and --exclude-subscription; `auditor doctor` shows what it may read."
+        )
+
+    # ---- one subscription
+
+    async def _subscription(self, document: Document, window: asyncio.Semaphore) -> None:
+        scope = f"/subscriptions/{name_of(document.id)}"
+        async with window:
+            if _has_resources(document):
+                async with TaskGroup() as group:
+                    for listing in listings.OF_SUBSCRIPTION:
+                        group.create_task(self._plain(group, listing, scope))
+                    group.create_task(self._machines(scope))
+                    group.create_task(self._resources(group, scope))
+                    group.create_task(self._one(listings.BILLING, scope, optional=True))
+        self._progress.finished(name_of(document.id))
+
+    async def _plain(self, group: TaskGroup, listing: Listing, scope: str) -> None:
+        follow = self._follow.get(listing)
+        async for page in self._list(listing, scope):
+            if follow:
+                for document in page:
+                    follow(group, document)
+
+    async def _machines(self, scope: str) -> None:
+        """VMs with their power state. The states come first, so that each page of VMs is whole when it is kept."""
+        views: dict[str, msgspec.Raw] = {}
+        async for page in self._list(listings.VM_STATES, scope, aside=True):
+            for document in page:
+                parts = _parts(document)
+                view = _parts(parts["properties"]).get("instanceView") if "properties" in parts else None
+                if view is not None:
+                    views[key(_text(parts["id"]))] = view.copy()
+
+        def complete(page: list[bytes]) -> list[bytes]:
+            return [_with_view(document, views) for document in page]
+
+        async for _ in self._list(listings.VMS, scope, change=complete):
+            pass
+
+    async def _resources(self, group: TaskGroup, scope: str) -> None:
+        """The list of everything: keeps the oldest resource, and asks for gateways where there are some."""
+        oldest: tuple[str, bytes] | None = None
+        places: set[tuple[str, str]] = set()
+
+        def useful(page: list[bytes]) -> list[bytes]:
+            nonlocal oldest
+            kept = []
+            for raw in page:
+                document = _read(raw)
+                kind = (document.type or "").lower()
+                if kind in listings.OF_RESOURCE_GROUP:
+                    places.add((group_of(document.id).lower(), kind))
+                elif (created := document.created_time) and kind not in listings.LISTED:
+                    if oldest and created[:19] >= oldest[0]:
+                        continue
+                    oldest = created[:19], raw
+                else:
+                    continue
+                kept.append(raw)
+            return kept
+
+        async for page in self._list(listings.RESOURCES, scope, change=useful, aside=True):
+            useful(page)  # again for the pages of a resumed collection
+        if oldest:
+            self._keep(f"oldest {scope}", "Microsoft.Resources/resources", [oldest[1]])
+        for name, kind in sorted(places):
+            place = f"{scope}/resourceGroups/{name}"
+            group.create_task(self._plain(group, listings.OF_RESOURCE_GROUP[kind], place))
+
+    # ---- what a document leads to
+
+    def _children(self, group: TaskGroup, parent: str, children: Iterable[Listing]) -> None:
+        for listing in children:
+            group.create_task(self._plain(group, listing, parent))
+
+    def _scale_set(self, group: TaskGroup, raw: bytes) -> None:
+        document = _read(raw)
+        mode = document.properties.orchestration_mode if document.properties else None
+        if (mode or "uniform").lower() == "uniform":
+            self._children(group, document.id, listings.OF_UNIFORM_SCALE_SET)
+
+    def _policy(self, group: TaskGroup, raw: bytes) -> None:
+        document = _read(raw)
+        self._seen.add(key(document.id))
+        self._children(group, document.id, listings.OF_POLICY)
+        if document.properties and document.properties.base_policy:
+            self._want(listings.POLICIES, document.properties.base_policy.id)
+
+    def _firewall(self, _: TaskGroup, raw: bytes) -> None:
+        document = _read(raw)
+        if document.properties and document.properties.firewall_policy:
+            self._want(listings.POLICIES, document.properties.firewall_policy.id)
+
+    def _rules(self, _: TaskGroup, raw: bytes) -> None:
+        for resource_id in set(_IP_GROUP.findall(raw)):
+            self._want(listings.IP_GROUPS, resource_id.decode())
+
+    def _ip_group(self, _: TaskGroup, raw: bytes) -> None:
+        self._seen.add(key(_read(raw).id))
+
+    def _hub(self, group: TaskGroup, raw: bytes) -> None:
+        document = _read(raw)
+        self._children(group, document.id, listings.OF_HUB)
+        if document.properties and document.properties.virtual_wan:
+            self._children(group, document.id, listings.OF_WAN_HUB)
+
+    def _nic(self, _: TaskGroup, raw: bytes) -> None:
+        document = _read(raw)
+        if document.location:
+            subscription = subscription_of(document.id)
+            self._locations[subscription] = min(document.location, self._locations.get(subscription, document.location))
+
+    def _want(self, listing: Listing, resource_id: str) -> None:
+        if resource_id:
+            self._wanted[key(resource_id)] = listing, resource_id
+
+    async def _elsewhere(self) -> None:
+        """Policies and IP groups that rules in scope lean on, from subscriptions out of scope."""
+        while missing := sorted(self._wanted.keys() - self._seen):
+            self._seen.update(missing)
+            async with TaskGroup() as group:
+                for wanted in missing:
+                    group.create_task(self._referred(group, *self._wanted[wanted]))
+
+    async def _referred(self, group: TaskGroup, listing: Listing, resource_id: str) -> None:
+        document = await self._one(listings.single(listing), resource_id)
+        if document:
+            self._follow[listing](group, document)
+
+    async def _service_tags(self) -> None:
+        """The tags, once: the list is the same for every subscription. A few are asked, should one not know them."""
+        refused = None
+        for subscription, location in sorted(self._locations.items())[:_TAG_PLACES]:
+            scope, listing = f"/subscriptions/{subscription}", listings.service_tags(location)
+            if listing.address(scope) in self._writer.recorded:
+                return
+            try:
+                document = await self._arm.document(listing.client, listing.address(scope))
+            except Refused as error:
+                refused = listing, scope, error
+            else:
+                self._keep(listing.address(scope), listing.kind, [document])
+                return
+        if refused:
+            self._gap(*refused)
+
+    # ---- asking and keeping
+
+    async def _list(
+        self, listing: Listing, scope: str, *, change: Change | None = None, aside: bool = False
+    ) -> AsyncIterator[list[bytes]]:
+        """A listing's pages, each kept before it is given out; a gap ends it early.
+
+        Pages that an earlier, interrupted collection kept are given out again and not asked for.
+        """
+        first = address = listing.address(scope)
+        for page in self._recorded(first):
+            address = page.next_link
+            yield self._writer.documents(page)
+        if not address:
+            return
+        try:
+            async for documents, following in self._arm.pages(listing.client, address):
+                kept = change(documents) if change else documents
+                self._keep(first, listing.kind, kept, following, aside=aside)
+                yield kept
+        except Refused as refused:
+            if refused.code == "MissingSubscriptionRegistration":
+                # A provider cannot be unregistered while resources of it exist: there are none.
+                self._keep(first, listing.kind, [])
+            else:
+                self._gap(listing, scope, refused)
+
+    async def _one(self, listing: Listing, scope: str, *, optional: bool = False) -> bytes | None:
+        """The single document at `scope`; None where there is none (if it is `optional`) or it cannot be read."""
+        address = listing.address(scope)
+        for page in self._recorded(address):
+            return next(iter(self._writer.documents(page)), None)
+        try:
+            document = await self._arm.document(listing.client, address)
+        except Refused as refused:
+            if optional and refused.status == 404:
+                self._keep(address, listing.kind, [])
+            else:
+                self._gap(listing, scope, refused)
+            return None
+        self._keep(address, listing.kind, [document])
+        return document
+
+    def _recorded(self, address: str) -> list[Page]:
+        """The pages there are already. A failure that may have passed is no page; a refusal ends the listing."""
+        pages = self._writer.recorded.get(address, [])
+        return [page for page in pages if page.gap is None or _final(page.gap)]
+
+    def _keep(
+        self, listing: str, kind: str, documents: list[bytes], next_link: str = "", *, aside: bool = False
+    ) -> None:
+        self._writer.page(listing, documents, next_link, aside=aside)
+        if not aside:
+            self._documents += len(documents)
+            self._progress.page(kind, len(documents))
+
+    def _gap(self, listing: Listing, scope: str, refused: Refused) -> None:
+        gap = Gap(scope or "/subscriptions", listing.kind, refused.status, refused.code, refused.message)
+        log.warning("%s of %s: %s", gap.kind, gap.scope, refused)
+        self._writer.gap(gap, listing.address(scope))
+        self._progress.gap(gap)
+
+
+def _final(gap: Gap) -> bool:
+    return 400 <= gap.status < 500 and gap.status not in (401, 408, 429)
+
+
+def _has_resources(document: Document) -> bool:
+    """A deleted subscription answers nothing any more, and one for access to Entra ID only (`AAD_`) holds nothing."""
+    quota = (document.subscription_policies.quota_id or "") if document.subscription_policies else ""
+    return (document.state or "").lower() != "deleted" and not quota.startswith("AAD_")
+
+
+def _with_view(document: bytes, views: dict[str, msgspec.Raw]) -> bytes:
+    parts = _parts(document)
+    view = views.get(key(_text(parts["id"])))
+    properties = _parts(parts["properties"]) if "properties" in parts else {}
+    if view is None or "instanceView" in properties:
+        return document
+    parts["properties"] = msgspec.Raw(msgspec.json.encode({**properties, "instanceView": view}))
+    return msgspec.json.encode(parts)
+
+
+def _text(raw: msgspec.Raw) -> str:
+    return msgspec.json.decode(raw, type=str)
+
+
+def _first(group: BaseExceptionGroup[AuditorError]) -> AuditorError:
+    """The first error of a group of groups: the user needs one sentence."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -111,5 +111,6 @@ class Finding(Struct, frozen=True, kw_only=True):
     confidence: str
     gaps: tuple[str, ...]
     trail: str
+    suppressed: str = ""  # why, by whom and until when; "" where it is not
     steps: tuple[Step, ...] = ()
     nics: tuple[NicFinding, ...] = ()

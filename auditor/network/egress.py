@@ -9,7 +9,6 @@ are alike in these.
 from __future__ import annotations
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet, address
 from auditor.model.finding import Step
@@ -82,7 +81,7 @@ class Egress(Struct, frozen=True):
     gaps: tuple[str, ...]
     steps: tuple[Step, ...]
     inferred: bool
-    effective: bool
+    direct: bool  # some route says Internet: the outbound method counts
 
 
 class _Place(Struct):
@@ -241,6 +240,8 @@ class _Join:
         direct = any(w.path == DIRECT for _, w in self.place.ways)
         leg = next((w for _, w in self.place.ways if w.egress_id), None)
         view = self.place.view
+        if self.place.subnet is not None and self.place.admin is None:
+            self.note("admin-rules-not-asked")
         if view.effective:
             self.note("effective-routes-used")
         if view.differs:
@@ -272,7 +273,7 @@ class _Join:
             gaps=tuple(dict.fromkeys(self.gaps)),
             steps=tuple(self.steps),
             inferred=self.inferred,
-            effective=view.effective,
+            direct=direct,
         )
 
     def note(self, *reasons: str, gap: str = "") -> None:

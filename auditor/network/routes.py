@@ -23,7 +23,6 @@ from auditor.network.lines import VnetTag
 from auditor.network.tags import Tags, is_tag
 from auditor.network.wan import VirtualWan
 
-
 _USER, _BGP, _SYSTEM = 0, 10, 20  # ranks on a tie of prefix lengths
 
 

@@ -34,15 +34,23 @@ def _picture(match: re.Match[str]) -> str:
     return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
 
 
+def tempting(text: str) -> bool:
+    """Whether a spreadsheet would take the text for a formula if someone typed it."""
+    return text[:1] in _TRIGGERS
+
+
 def inert(text: str) -> str:
     """The text for a CSV cell: visible, and with an apostrophe before what would run as a formula."""
     text = visible(text)
-    return f"'{text}" if text[:1] in _TRIGGERS else text
+    return f"'{text}" if tempting(text) else text
 
 
 def fitting(text: str) -> str:
-    """The text for a workbook cell: visible and no longer than Excel allows, an ellipsis where it was cut."""
-    text = visible(text)
+    """The text for a workbook cell: visible and no longer than Excel allows, an ellipsis where it was cut.
+
+    Line ends become line feeds, as XML readers make them anyway.
+    """
+    text = visible(text).replace("\r\n", "\n").replace("\r", "\n")
     if len(text) > CELL_LIMIT // 2:
         units = text.encode("utf-16-le")
         if len(units) > 2 * CELL_LIMIT:

@@ -16,7 +16,7 @@ from auditor.report.tables import Table
 def frames(table: Table[Any], context: Context, *, safe: bool = False) -> Iterator[pd.DataFrame]:
     """The table in frames of text and whole numbers, at least one; `safe` makes the text harmless in a spreadsheet."""
     keys = [column.key for column in table.columns]
-    for cells in table.chunks(context):
+    for _, cells in table.chunks(context):
         if safe:
             cells = [column if _harmless(column) else [inert(str(cell)) for cell in column] for column in cells]
         yield pd.DataFrame(dict(zip(keys, cells, strict=True)), dtype=object)

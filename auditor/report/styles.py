@@ -60,11 +60,11 @@ class Styles:
 
 
 def lines(text: str, width: float) -> int:
-    """How many lines a text takes in so many characters at 10 points; East Asian letters are twice as wide."""
+    """How many lines a text takes in so many characters ; East Asian letters are twice as wide."""
     letters = sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
     return max(1, ceil(letters / (width * 1.1)))
 
 
 def height(lines: int) -> int:
-    """Points that so many lines of 10-point text take with a little air, at most ten lines."""
-    return 13 * min(lines, 10) + 5
+    """Points that so many lines of text take with a little air, at most ten lines."""
+    return 15 * min(lines, 10) + 4

@@ -38,11 +38,13 @@ class Table(Generic[Item]):
     wrapped: bool = False  # long text runs over several lines
     optional: bool = False  # no sheet where it tells nothing
 
-    def chunks(self, context: Context, columns: Sequence[Column[Item]] | None = None) -> Iterator[list[list[Any]]]:
-        """The cells column by column, `CHUNK` rows at a time."""
+    def chunks(
+        self, context: Context, columns: Sequence[Column[Item]] | None = None
+    ) -> Iterator[tuple[Sequence[Item], list[list[Any]]]]:
+        """The items, `CHUNK` at a time, and their cells column by column."""
         for start in range(0, len(self.items), CHUNK):
             part = self.items[start : start + CHUNK]
-            yield [column.cells(part, context) for column in columns or self.columns]
+            yield part, [column.cells(part, context) for column in columns or self.columns]
 
 
 @dataclass(frozen=True, slots=True)

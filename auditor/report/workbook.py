@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from typing import Any
 import xlsxwriter  # type: ignore[import-untyped]
 from xlsxwriter.utility import xl_range  # type: ignore[import-untyped]
 
-from auditor.report.cells import LINK_LIMIT, fits, fitting, moment, serial
+from auditor.report.cells import LINK_LIMIT, fits, fitting, moment, plain, serial, tempting
 from auditor.report.columns import Column, Context
 from auditor.report.labels import Labels
 from auditor.report.legend import Legend, write_legend
 from auditor.report.overview import write_overview
 from auditor.report.rows import RISKS
 from auditor.report.styles import BADGES, LINE, LINK, NAVY, Styles, height, lines
-from auditor.report.tables import CHUNK, Content, Table
+from auditor.report.tables import Content, Table
 
 ROW_LIMIT = 1_048_575  # rows of data under the header; source: "Excel specifications and limits"
 
@@ -88,6 +88,14 @@ def _parts(table: Table[Any], row_limit: int) -> Iterator[tuple[str, Table[Any]]
         yield name, replace(table, items=table.items[start : start + row_limit])
 
 
+@dataclass(frozen=True, slots=True)
+class _Special:
+    """Text that is a link, or that a spreadsheet would take for a formula if it were typed."""
+
+    text: str
+    link: str = ""
+
+
 class _TableSheet:
     """One worksheet with one table: header, rows, links, colours."""
 
@@ -108,13 +116,13 @@ class _TableSheet:
 
     def _head(self) -> None:
         sheet, of = self.sheet, self.styles.of
+        sheet.set_zoom(90)
         folded = [number for number, column in enumerate(self.columns) if not column.front]
         for number, column in enumerate(self.columns):
             fold = {"level": 1, "hidden": True} if not column.front else {"collapsed": number + 1 in folded[:1]}
             sheet.set_column(number, number, column.width, self._format(column), fold)
         header = of(
             bold=True,
-            font_size=10,
             font_color="#FFFFFF",
             bg_color=NAVY,
             text_wrap=True,
@@ -130,56 +138,70 @@ class _TableSheet:
         sheet.repeat_rows(0)
         sheet.outline_settings(True, True, False, False)  # the button that unfolds stands left of what it unfolds
 
-    def _format(self, column: Column[Any]) -> Any:
-        """How the column's cells look; text keeps the mark that it is text even when someone edits the cell."""
-        common: dict[str, object] = {"valign": "top", "font_size": 10}
+    def _format(self, column: Column[Any], **more: object) -> Any:
+        """How the column's cells look; None for text as it comes, which spares a mark on each of millions of cells."""
         if column.kind in _TIMES:
-            return self.styles.of(**common, num_format=_TIMES[column.kind], align="left")
-        if column.kind == "number":
-            return self.styles.of(**common, num_format=_COUNT)
-        return self.styles.of(**common, quote_prefix=True, text_wrap=self.table.wrapped)
+            more |= {"num_format": _TIMES[column.kind], "align": "left"}
+        elif column.kind == "number":
+            more |= {"num_format": _COUNT, "align": "right", "indent": 1}
+        if self.table.wrapped:
+            more |= {"valign": "vcenter", "text_wrap": column.kind != "number"}
+        return self.styles.of(**more) if more else None
 
     def _body(self) -> None:
-        sheet = self.sheet
-        write_string, write_number = sheet.write_string, sheet.write_number
-        link_format = self.styles.of(
-            valign="top", font_size=10, quote_prefix=True, text_wrap=self.table.wrapped, font_color=LINK
-        )
-        linked = [(number, column) for number, column in enumerate(self.columns) if column.link]
+        write_string, write_number = self.sheet.write_string, self.sheet.write_number
         row = 1
-        for chunk_number, cells in enumerate(self.table.chunks(self.context, self.columns)):
-            items = self.table.items[chunk_number * CHUNK : (chunk_number + 1) * CHUNK]
-            links = {number: self._links(number, column, items) for number, column in linked}
-            ready = [_ready(column, values) for column, values in zip(self.columns, cells, strict=True)]
-            for index, line in enumerate(zip(*ready, strict=True)):
+        for items, cells in self.table.chunks(self.context, self.columns):
+            ready = [
+                self._ready(number, column, items, values)
+                for number, (column, values) in enumerate(zip(self.columns, cells, strict=True))
+            ]
+            for line in zip(*ready, strict=True):
                 if self.table.wrapped:
-                    sheet.set_row(row, self._height(line))
+                    self.sheet.set_row(row, self._height(line))
                 for number, cell in enumerate(line):
-                    if cell.__class__ is not str:
+                    if cell.__class__ is str:
+                        if cell:
+                            write_string(row, number, cell)
+                    elif cell.__class__ is _Special:
+                        self._write_special(row, number, cell)
+                    else:
                         write_number(row, number, cell)
-                    elif cell:
-                        write_string(row, number, cell)
-                for number, addresses in links.items():
-                    if addresses[index] and line[number]:
-                        sheet.write_url(row, number, addresses[index], link_format, line[number])
                 row += 1
+
+    def _ready(self, number: int, column: Column[Any], items: Sequence[Any], cells: list[Any]) -> list[Any]:
+        """Cells as the sheet takes them: text that fits, numbers, times as days, and the special ones."""
+        if column.kind == "number":
+            return cells
+        if column.kind in _TIMES:
+            return [fitting(cell) if (days := serial(cell)) is None else days for cell in cells]
+        texts = cells if fits(cells) else [fitting(cell) for cell in cells]
+        if column.link is None:
+            return texts if plain(texts) else [_Special(text) if tempting(text) else text for text in texts]
+        quota, link = self.quotas[number], column.link
+        for index, (item, text) in enumerate(zip(items, texts, strict=True)):
+            risk = getattr(item, "risk", "")
+            if text and quota[risk] > 0 and (address := link(item, self.context)):
+                quota[risk] -= 1
+                texts[index] = _Special(text, address)
+            elif tempting(text):
+                texts[index] = _Special(text)
+        return texts
+
+    def _write_special(self, row: int, number: int, cell: _Special) -> None:
+        """A link, or text that has to stay text even when someone edits the cell."""
+        column = self.columns[number]
+        if cell.link:
+            look = self._format(column, font_color=LINK, quote_prefix=tempting(cell.text))
+            self.sheet.write_url(row, number, cell.link, look, cell.text)
+        else:
+            self.sheet.write_string(row, number, cell.text, self._format(column, quote_prefix=True))
 
     def _height(self, line: Sequence[Any]) -> int:
         """Points for the row's longest text among the columns in sight."""
         seen = zip(line, self.columns, strict=True)
-        return height(max(lines(str(cell), column.width) for cell, column in seen if column.front))
-
-    def _links(self, number: int, column: Column[Any], items: Sequence[Any]) -> list[str]:
-        """The addresses that the column's cells open, as far as the sheet's share of links goes."""
-        quota, make = self.quotas[number], column.link
-        assert make is not None
-        addresses = []
-        for item in items:
-            risk = getattr(item, "risk", "")
-            address = make(item, self.context) if quota[risk] > 0 else ""
-            quota[risk] -= bool(address)
-            addresses.append(address)
-        return addresses
+        texts = ((cell.text if isinstance(cell, _Special) else str(cell), c.width) for cell, c in seen if c.front)
+        return height(max(lines(text, width) for text, width in texts))
 
     def _quotas(self, limit: int) -> dict[int, Counter[str]]:
         """How many links each column may have for each risk: columns in their order, then high risk first."""
@@ -202,15 +224,6 @@ class _TableSheet:
                 sheet.conditional_format(1, number, last, number, rule)
         line = {"type": "formula", "criteria": "=TRUE", "format": over(bottom=1, bottom_color=LINE)}
         sheet.conditional_format(1, 0, last, len(self.columns) - 1, line)
-
-
-def _ready(column: Column[Any], cells: list[Any]) -> list[Any]:
-    """Cells as a worksheet takes them: text that fits, numbers, times as days."""
-    if column.kind == "number":
-        return cells
-    if column.kind in _TIMES:
-        return [fitting(cell) if (days := serial(cell)) is None else days for cell in cells]
-    return cells if fits(cells) else [fitting(cell) for cell in cells]
 
 
 def _add_table(sheet: Any, rows: int, titles: Sequence[str], *, name: str) -> None:

@@ -1,0 +1,147 @@
+"""The main job without the way in: a snapshot to a report's content."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from auditor import __version__, decode
+from auditor.audit import Audit
+from auditor.config import Config
+from auditor.errors import AuditorError
+from auditor.model.finding import Finding, Gap
+from auditor.model.ids import subscription_of
+from auditor.model.resources import Tenant
+from auditor.policy.facts import SubscriptionFacts
+from auditor.report.content import CoverageRow, Report
+from auditor.snapshot import Snapshot
+
+# What a scan lists in every subscription, as Azure spells the types; an answer of an action is no listing.
+LISTED = (
+    "Microsoft.Resources/subscriptions",
+    "Microsoft.Compute/virtualMachines",
+    "Microsoft.Compute/virtualMachineScaleSets",
+    "Microsoft.Network/networkInterfaces",
+    "Microsoft.Network/virtualNetworks",
+    "Microsoft.Network/networkSecurityGroups",
+    "Microsoft.Network/applicationSecurityGroups",
+    "Microsoft.Network/routeTables",
+    "Microsoft.Network/publicIPAddresses",
+    "Microsoft.Network/publicIPPrefixes",
+    "Microsoft.Network/natGateways",
+    "Microsoft.Network/loadBalancers",
+    "Microsoft.Network/azureFirewalls",
+    "Microsoft.Network/firewallPolicies",
+    "Microsoft.Network/ipGroups",
+    "Microsoft.Network/virtualNetworkGateways",
+    "Microsoft.Network/localNetworkGateways",
+    "Microsoft.Network/connections",
+    "Microsoft.Network/virtualHubs",
+)
+# Refused, these lower the confidence; the verdicts do not need them.
+OPTIONAL = frozenset(
+    {
+        "microsoft.network/networkinterfaces/effectiveroutetable",
+        "microsoft.network/networkinterfaces/effectivenetworksecuritygroups",
+        "microsoft.network/virtualnetworks/networkmanagereffectivesecurityadminrules",
+        "microsoft.network/virtualhubs/effectiveroutes",
+        "microsoft.network/virtualnetworkgateways/getlearnedroutes",
+    }
+)
+
+
+class Scan(Struct, frozen=True):
+    """A judged snapshot; `complete` says that everything in scope was read."""
+
+    report: Report
+    complete: bool
+
+
+def load(snapshot: Snapshot) -> Tenant:
+    """The tenant of a snapshot. Raises SnapshotError naming file and line of what is no ARM document."""
+    tenant = Tenant(cloud=snapshot.manifest.cloud)
+    for gap in snapshot.gaps():
+        tenant.add_gap(gap)
+    for file, number, document in snapshot.documents():
+        try:
+            decode.add(document, tenant)
+        except decode.BrokenDocument as error:
+            raise snapshot.broken_line(file, number, str(error)) from error
+    return tenant
+
+
+def judge(snapshot: Snapshot, config: Config, edition: str, now: datetime | None = None) -> Scan:
+    """Read and judge a snapshot.
+
+    Raises AuditorError where no subscription is in scope: nothing seen is not a clean report.
+    """
+    tenant = load(snapshot)
+    scope = snapshot.manifest.subscriptions
+    if not scope:
+        raise AuditorError(
+            "no subscription is visible. Check the tenant (--tenant-id) and that the identity has the role Reader on a "
+            "subscription or a management group; `auditor doctor` shows what it can read."
+        )
+    when = now or datetime.now(UTC)
+    audit = Audit(tenant, config, edition, when.date())
+    findings = sorted(audit.findings(), key=_order)
+    guids = dict.fromkeys([*(s.lower() for s in scope), *(f.subscription_id.lower() for f in findings)])
+    facts = tuple(audit.facts(guid) for guid in guids)
+    report = Report(
+        findings=findings,
+        subscriptions=facts,
+        coverage=coverage(tenant, facts),
+        gaps=tuple(tenant.gaps),
+        scanned_at=when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        tenant_id=snapshot.manifest.tenant_id,
+        cloud=tenant.cloud,
+        edition=edition,
+        origin=snapshot.manifest.origin,
+        snapshot=str(snapshot.path),
+        version=__version__,
+    )
+    return Scan(report, _complete(tenant.gaps, findings))
+
+
+def _order(finding: Finding) -> tuple[str, ...]:
+    return (finding.subscription, finding.resource_group, finding.vm, finding.subscription_id, finding.vm_id)
+
+
+def _complete(gaps: list[Gap], findings: list[Finding]) -> bool:
+    """Nothing was refused, and no row names something that was not read."""
+    if any(g.kind.lower() not in OPTIONAL for g in gaps):
+        return False
+    unseen = ("-not-seen", "next-hop-outside", "malformed-document")
+    return not any(r.endswith(unseen) for f in findings for r in f.reasons)
+
+
+def coverage(tenant: Tenant, facts: tuple[SubscriptionFacts, ...]) -> tuple[CoverageRow, ...]:
+    """Every subscription and kind, how far it was read; then what the gaps say beyond that."""
+    gaps: dict[tuple[str, str], list[Gap]] = {}
+    spelt = {kind.lower(): kind for kind in LISTED}
+    for gap in tenant.gaps:
+        gaps.setdefault((subscription_of(gap.scope), gap.kind.lower()), []).append(gap)
+        spelt.setdefault(gap.kind.lower(), gap.kind)
+    names = {f.subscription_id.lower(): f.name for f in facts}
+    wanted = dict.fromkeys((guid, kind.lower()) for guid in names for kind in LISTED)
+    wanted.update(dict.fromkeys(gaps))
+    return tuple(_covered(tenant, names, spelt[kind], guid, gaps.get((guid, kind), [])) for guid, kind in wanted)
+
+
+def _covered(tenant: Tenant, names: dict[str, str], kind: str, guid: str, gaps: list[Gap]) -> CoverageRow:
+    documents = tenant.counts.get((guid, kind.lower()), 0)
+    status = "read"
+    if gaps:
+        refused = all(g.status in (401, 403) for g in gaps)
+        status = "partly" if documents else "refused" if refused else "failed"
+    return CoverageRow(
+        subscription_id=guid,
+        subscription=names.get(guid, ""),
+        kind=kind,
+        status=status,
+        documents=documents,
+        permission=f"{kind}/read",
+        code=gaps[0].code if gaps else "",
+        message=gaps[0].message if gaps else "",
+    )

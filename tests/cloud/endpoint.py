@@ -1,0 +1,208 @@
+"""Entra ID's token endpoint and Resource Manager's GET, for documents that lie in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from auditor.model.ids import key, subscription_of
+from tests.cloud.faults import Fault
+from tests.cloud.lists import Lists
+
+TENANT_ID = "72f98800-0000-4000-8000-000000000001"
+CLIENT_ID = "c11e9700-0000-4000-8000-000000000002"
+CLIENT_SECRET = "pl4nted~client~secret"
+AUDIENCE = "https://management.loopback.test"
+
+
+class Endpoint:
+    """One cloud. `requests` lists what was asked of Resource Manager: method, path and query, in order."""
+
+    def __init__(
+        self,
+        lists: Lists,
+        *,
+        page_size: int = 0,
+        latency: float = 0,
+        faults: list[Fault] | None = None,
+        token_lifetime: int = 3600,
+        seed: int = 25,
+    ) -> None:
+        """`page_size` 0 is all in one page; `latency` and `token_lifetime` are in seconds."""
+        self.lists = lists
+        self.page_size = page_size
+        self.latency = latency
+        self.faults = faults if faults is not None else []
+        self.token_lifetime = token_lifetime
+        self.requests: list[tuple[str, str]] = []
+        self.tokens: list[str] = []
+        self.token_requests = 0
+        self.busiest = 0  # the most requests that were under way at once
+        self._busy = 0
+        self._dice = random.Random(seed)
+
+    def application(self) -> web.Application:
+        """What to serve."""
+        app = web.Application()
+        app.router.add_get("/common/discovery/instance", self._instance)
+        app.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", self._discovery)
+        app.router.add_post("/{tenant}/oauth2/v2.0/token", self._token)
+        app.router.add_route("*", "/{path:.*}", self._arm)
+        return app
+
+    # ---- Entra ID
+
+    async def _instance(self, request: web.Request) -> web.Response:
+        return _json(
+            {"tenant_discovery_endpoint": f"{request.url.origin()}/common/v2.0/.well-known/openid-configuration"}
+        )
+
+    async def _discovery(self, request: web.Request) -> web.Response:
+        authority = f"{request.url.origin()}/{request.match_info['tenant']}"
+        return _json({
+            "issuer": f"{authority}/v2.0",
+            "authorization_endpoint": f"{authority}/oauth2/v2.0/authorize",
+            "token_endpoint": f"{authority}/oauth2/v2.0/token",
+            "device_authorization_endpoint": f"{authority}/oauth2/v2.0/devicecode",
+        })  # fmt: skip
+
+    async def _token(self, request: web.Request) -> web.Response:
+        self.token_requests += 1
+        form = await request.post()
+        expected = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "grant_type": "client_credentials"}
+        if request.match_info["tenant"] != TENANT_ID or any(form.get(k) != v for k, v in expected.items()):
+            said = "AADSTS7000215: Invalid client secret provided."
+            return _json({"error": "invalid_client", "error_description": said}, 401)
+        if form.get("scope") != f"{AUDIENCE}/.default":
+            said = "AADSTS500011: The resource principal was not found."
+            return _json({"error": "invalid_resource", "error_description": said}, 400)
+        self.tokens.append(f"planted-token-{secrets.token_hex(16)}")
+        life = self.token_lifetime
+        return _json(
+            {"token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": self.tokens[-1]}
+        )
+
+    # ---- Resource Manager
+
+    async def _arm(self, request: web.Request) -> web.StreamResponse:
+        address = request.path_qs
+        self.requests.append((request.method, address))
+        self._busy += 1
+        self.busiest = max(self.busiest, self._busy)
+        try:
+            if self.latency:
+                await asyncio.sleep(self.latency)
+            fault = next((fault for fault in self.faults if fault.strikes(address, self._dice)), None)
+            if fault:
+                return await _FAULTS[fault.way](fault, request, self._answer(request))
+            return self._answer(request)
+        finally:
+            self._busy -= 1
+
+    def _answer(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens[-2:]:
+            said = "The access token is missing, invalid or expired."
+            challenge = {"WWW-Authenticate": 'Bearer authorization_uri="https://login", error="invalid_token"'}
+            return error(401, "InvalidAuthenticationToken", said, challenge)
+        if request.method != "GET":
+            return error(405, "MethodNotAllowed", "This endpoint only answers GET.")
+        query = dict(request.query)
+        if "api-version" not in query:
+            return error(400, "MissingApiVersionParameter", "The api-version query parameter is required.")
+        return self._read(request, key(request.path), query)
+
+    def _read(self, request: web.Request, path: str, query: dict[str, str]) -> web.Response:
+        subscription = subscription_of(path)
+        gap = self.lists.refusals.get(path + ("?statusonly" if query.get("statusOnly") else ""))
+        if gap:
+            return error(gap.status or 500, gap.code, gap.message)
+        if subscription and subscription not in self.lists.subscriptions:
+            return error(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
+        if path.endswith("/servicetags") and self.lists.tags:
+            return web.Response(body=self.lists.tags, content_type="application/json")
+        if path in self.lists.by_id:
+            return web.Response(body=self.lists.by_id[path], content_type="application/json")
+        documents = self.lists.find(path, query)
+        if documents is None:
+            return error(404, "ResourceNotFound", f"The Resource '{request.path}' was not found.")
+        return web.Response(body=self._page(request, documents, query), content_type="application/json")
+
+    def _page(self, request: web.Request, documents: list[bytes], query: dict[str, str]) -> bytes:
+        start = int(query.get("$skiptoken", "0"))
+        end = start + self.page_size if self.page_size else len(documents)
+        following = b""
+        if end < len(documents):
+            rest = "".join(f"&{k}={quote(v)}" for k, v in query.items() if k not in ("api-version", "$skiptoken"))
+            link = f"{request.url.origin()}{request.path}?api-version={query['api-version']}{rest}&$skiptoken={end}"
+            following = b',"nextLink":' + msgspec.json.encode(link)
+        return b'{"value":[' + b",".join(documents[start:end]) + b"]" + following + b"}"
+
+
+def error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    """An answer in ARM's shape of an error."""
+    return _json({"error": {"code": code, "message": message}}, status, headers)
+
+
+def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(body),
+        status=status,
+        headers=CIMultiDict(headers or {}),
+        content_type="application/json",
+    )
+
+
+async def _said(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
+    if fault.body is not None:
+        return web.Response(body=fault.body, status=fault.status, headers=CIMultiDict(fault.headers))
+    return error(fault.status, fault.code, fault.message, fault.headers)
+
+
+async def _closed(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return whole
+
+
+async def _cut(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
+    body = _bytes(whole)
+    response = web.StreamResponse(headers=CIMultiDict({"Content-Length": str(len(body))}))
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    return await _closed(fault, request, whole)
+
+
+async def _malformed(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
+    return web.Response(body=b"<html><body>502 Bad Gateway</body></html>", content_type="text/html")
+
+
+async def _truncated(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
+    body = _bytes(whole)
+    return web.Response(body=body[: len(body) // 2], content_type="application/json")
+
+
+async def _repeated(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
+    return _json({**msgspec.json.decode(_bytes(whole)), "nextLink": str(request.url)})
+
+
+def _bytes(response: web.Response) -> bytes:
+    assert isinstance(response.body, bytes)
+    return response.body
+
+
+_FAULTS: dict[str, Callable[[Fault, web.Request, web.Response], Awaitable[web.StreamResponse]]] = {
+    "answer": _said,
+    "refuse-connection": _closed,
+    "cut": _cut,
+    "malformed": _malformed,
+    "truncated": _truncated,
+    "repeat": _repeated,
+}

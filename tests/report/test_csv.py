@@ -1,0 +1,93 @@
+"""CSV and Parquet: what is read back is what was found."""
+
+import csv
+import re
+
+import msgspec
+import pytest
+from pyarrow import parquet
+
+from auditor.report.cells import inert
+from auditor.report.columns import COLUMNS, row
+from auditor.report.rows import in_order
+from auditor.report.tables import CHUNK, content
+from auditor.report.write import write_report
+from tests.report.factory import SCANNED, PlainWords, finding, nic_finding, report, tenant
+from tests.report.hostile import NAMES
+
+FILES = ("vms", "nics", "actions", "azure-firewall", "subscriptions", "coverage")
+
+
+def read(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, strict=True))
+
+
+def written(tmp_path, run, *formats):
+    return write_report(run, tmp_path, formats, PlainWords())
+
+
+def everything_named(name):
+    """A VM all of whose text and ids are the name."""
+    fields = {column.key for column in COLUMNS if column.kind in ("text", "id")} & set(
+        msgspec.structs.asdict(finding())
+    )
+    texts = {field: (name,) if field in ("gaps", "allowed_to") else name for field in fields}
+    one = finding(1, **texts, action_target=name, via_azure_firewall="yes")
+    return msgspec.structs.replace(one, nics=(nic_finding(one, "-1"), nic_finding(one, "-2")))
+
+
+def test_round_trip(tmp_path):
+    """Every row of `vms.csv` reads back as the row it was made of, over several chunks, in order."""
+    findings = tenant(CHUNK + 5)
+    rows = read(written(tmp_path, report(findings), "csv") / "vms.csv")
+    expected = [row(f, PlainWords(), SCANNED) for f in in_order(findings)]
+    assert [tuple(line.values()) for line in rows] == expected
+
+
+def test_six_files(tmp_path):
+    """Every table is a file, also one without rows, which has its header."""
+    folder = written(tmp_path, report([]), "csv")
+    assert sorted(path.stem for path in folder.iterdir()) == sorted(FILES)
+    assert (folder / "vms.csv").read_text().startswith("subscription_id,subscription,")
+    assert (folder / "vms.csv").read_bytes().endswith(b",scanned_at\r\n")
+
+
+def test_lines_end_as_the_rfc_says(tmp_path):
+    """Records end in CR LF; the file is UTF-8 without a mark."""
+    data = (written(tmp_path, report(tenant(9)), "csv") / "vms.csv").read_bytes()
+    assert data.count(b"\r\n") == data.count(b"\n") == 10
+    assert not data.startswith(b"\xef\xbb\xbf")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_names(tmp_path, name):
+    """No cell of any file starts a formula, and no name is lost."""
+    folder = written(tmp_path, report([everything_named(name)]), "csv")
+    for file in FILES:
+        for line in read(folder / f"{file}.csv"):
+            assert not [cell for cell in line.values() if re.match(r"[=+\-@\t\r]", cell)]
+    (line,) = read(folder / "vms.csv")
+    for key in ("vm", "subscription", "owner", "resource_group", "vm_id", "trail", "gaps", "allowed_to"):
+        assert line[key] == inert(name), key
+
+
+def test_parquet_holds_the_same(tmp_path):
+    """Parquet holds each table's cells as they are: text, and whole numbers for counts."""
+    run = report([*tenant(CHUNK + 3), finding(9999, vm="=1+1")])
+    folder = written(tmp_path, run, "parquet")
+    prepared = content(run, PlainWords())
+    for table in prepared.tables:
+        stored = parquet.read_table(folder / f"{table.file}.parquet")
+        assert stored.column_names == [column.key for column in table.columns]
+        cells = [cells for _, cells in table.chunks(prepared.context)]
+        for number, column in enumerate(table.columns):
+            expected = [value for chunk in cells for value in chunk[number]]
+            assert stored.column(column.key).to_pylist() == expected
+
+
+def test_counts(tmp_path):
+    """The counts of subscriptions and actions are numbers in the text too."""
+    folder = written(tmp_path, report(tenant(100)), "csv")
+    assert sum(int(line["vms"]) for line in read(folder / "subscriptions.csv")) == 100
+    assert all(int(line["vms"]) >= 1 for line in read(folder / "actions.csv"))
