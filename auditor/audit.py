@@ -20,7 +20,7 @@ from auditor.policy import actions
 from auditor.policy.editions import DIRECT, restarted_since
 from auditor.policy.facts import Billing, Evidence, SubscriptionFacts
 from auditor.policy.risk import risk
-from auditor.policy.subscription import subscription_facts
+from auditor.policy.subscription import caveats, subscription_facts
 
 _RISKS = ("none", "low", "medium", "high")
 
@@ -46,6 +46,7 @@ class Audit:
         self.network = Network(tenant)
         self._platform = Platform(edition, self.facts, self._appliance)
         self._facts: dict[str, SubscriptionFacts] = {}
+        self._doubts: dict[str, tuple[str, ...]] = {}
 
     def findings(self) -> Iterator[Finding]:
         """One finding for each VM and each instance of a uniform scale set."""
@@ -79,6 +80,13 @@ class Audit:
             self._config,
         )
 
+    def _caveats(self, facts: SubscriptionFacts) -> tuple[str, ...]:
+        """What keeps the facts of a subscription from being certain, where the policy asks for them."""
+        known = self._doubts.get(facts.subscription_id)
+        if known is None:
+            known = self._doubts[facts.subscription_id] = tuple(caveats(facts))
+        return known
+
     # ---- one VM
 
     def finding(self, vm: VirtualMachine) -> Finding:
@@ -92,8 +100,9 @@ class Audit:
         result = _Result.of(first)
         self._second_way(result, first, sights, missing)
         result.ipv6 = self._ipv6(vm, facts, first.nic)
-        nics = tuple(_nic_row(vm, s, s is first) for s in (first, *sights) if s.configuration.primary or s is first)
-        return self._row(vm, facts, result, first, nics if len(nics) > 1 else ())
+        shown = [first, *(s for s in sights if s.configuration.primary and s.nic is not first.nic)]
+        nics = tuple(_nic_row(vm, s, s is first) for s in shown) if len(shown) > 1 else ()
+        return self._row(vm, facts, result, first, nics)
 
     def _interfaces(
         self, vm: VirtualMachine
@@ -192,6 +201,7 @@ class Audit:
             result.reasons.append("subscription-not-seen")
         if self._tenant.cloud != "AzureCloud":
             result.reasons.append("sovereign-cloud")
+        result.reasons.extend(self._caveats(facts))
         verdict = sight.outcome.verdict if sight else None
         action = actions.choose(result.smtp, result.decided_by, result.platform, intent, result.cause)
         configuration = sight.configuration if sight else None
@@ -199,6 +209,7 @@ class Audit:
         flag = sight.nic.allow_port_25_out if sight else None
         subnet = self._tenant.subnets.get(key(configuration.subnet)) if configuration else None
         reasons = tuple(dict.fromkeys(r for r in result.reasons if r))
+        steps = _steps(sight) if sight else ()
         held = self._config.suppression(vm.id, reasons, self._today)
         return Finding(
             subscription_id=facts.subscription_id,
@@ -249,9 +260,9 @@ class Audit:
             or (sight.outcome.verdict.doc_url if sight and sight.outcome.verdict else ""),
             confidence=result.confidence,
             gaps=tuple(dict.fromkeys(g for g in result.gaps if g)),
-            trail=_trail(sight, result),
+            trail=_trail(steps) if sight else f"{result.decided_by} {result.smtp}",
             suppressed=f"{held.why} ({held.owner or '-'}, until {held.until or '-'})" if held else "",
-            steps=_steps(sight) if sight else (),
+            steps=steps,
             nics=nics,
         )
 
@@ -326,7 +337,6 @@ class _Result(Struct):
     def of(cls, sight: _Sight) -> _Result:
         """The primary configuration's own answer."""
         outcome, egress = sight.outcome, sight.egress
-        cause = outcome.verdict.reason if outcome.decided_by in ("platform", "") and outcome.verdict else ""
         return cls(
             smtp=outcome.smtp,
             decided_by=outcome.decided_by,
@@ -337,7 +347,7 @@ class _Result(Struct):
             platform=outcome.platform,
             editions=outcome.editions,
             allowed_to=outcome.allowed_to if outcome.smtp == RESTRICTED else (),
-            cause=cause or _cause(egress),
+            cause=outcome.cause,
             reasons=list(outcome.reasons),
             gaps=list(egress.gaps),
         )
@@ -346,21 +356,6 @@ class _Result(Struct):
         """Another interface may send: what the primary one says is not the whole answer."""
         self.smtp, self.decided_by, self.confidence = UNKNOWN, "visibility", "low"
         self.gaps.append(gap)
-
-
-# The reason that best explains why a network gate decides, first that applies.
-_CAUSES = (
-    *("nic-not-seen", "subnet-not-seen", "nsg-not-seen", "route-table-not-seen", "firewalls-not-seen"),
-    *("firewall-rules-not-seen", "ip-group-not-seen", "parent-policy-not-seen", "hub-not-seen", "next-hop-outside"),
-    *("next-hop-unresolved", "next-hop-stale", "next-hop-unreachable", "next-hop-unknown-type", "route-tag-unknown"),
-    *("bgp-default-possible", "wan-route-unknown", "firewall-forced-tunnel", "forwarding-off"),
-    *("appliance-inbound-denied", "appliance-no-egress", "firewall-no-public-ip", "tag-unknown", "gateway-route"),
-    *("appliance", "rules-unknown"),
-)
-
-
-def _cause(egress: Egress) -> str:
-    return next((c for c in _CAUSES if c in egress.reasons), "")
 
 
 def _egress_id(sight: _Sight) -> str:
@@ -390,10 +385,8 @@ def _steps(sight: _Sight) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _trail(sight: _Sight | None, result: _Result) -> str:
-    if sight is None:
-        return f"{result.decided_by} {result.smtp}"
-    return " > ".join(f"{s.gate} {s.outcome}: {s.detail or s.id}" for s in _steps(sight))
+def _trail(steps: tuple[Step, ...]) -> str:
+    return " > ".join([f"{s.gate} {s.outcome}: {s.detail or s.id}" for s in steps])
 
 
 def _nic_row(vm: VirtualMachine, sight: _Sight, primary: bool) -> NicFinding:
@@ -420,5 +413,5 @@ def _nic_row(vm: VirtualMachine, sight: _Sight, primary: bool) -> NicFinding:
         decided_by=outcome.decided_by,
         allowed_to=outcome.allowed_to if outcome.smtp == RESTRICTED else (),
         ipv6="none" if all(c.version == V4 for c in sight.nic.configurations) else UNKNOWN,
-        trail=_trail(sight, _Result.of(sight)),
+        trail=_trail(_steps(sight)),
     )

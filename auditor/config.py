@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta, Struct, field, inspect
 
 from auditor.errors import UsageError
-from auditor.policy.facts import EditionId, Exemption, Intent, Override, RiskLevel, SubscriptionId
+from auditor.policy.facts import GUID, EditionId, Exemption, Intent, Override, RiskLevel, SubscriptionId
 
 Cloud = Literal["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"]
 Format = Literal["xlsx", "csv", "json", "html", "parquet"]
@@ -31,17 +31,16 @@ Auth = Literal[
     "default", "cli", "environment", "managed-identity", "workload-identity", "device-code", "browser"
 ]  # fmt: skip
 
-_GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 TenantId = Annotated[
     str,
-    Meta(pattern=rf"^({_GUID}|[\w-]+(\.[\w-]+)+)$", description="a tenant id (a GUID) or one of the tenant's domains"),
+    Meta(pattern=rf"^({GUID}|[\w-]+(\.[\w-]+)+)$", description="a tenant id (a GUID) or one of the tenant's domains"),
 ]
 ManagementGroup = Annotated[str, Meta(pattern=r"^[\w.()-]{1,90}$", description="the id of a management group")]
 VmPattern = Annotated[
     str,
     Meta(
         # the shape of an id of a VM or of a scale set's instance, or anything that holds a wildcard
-        pattern=rf"^/[^/]+/{_GUID}(/[^/]+){{6}}((/[^/]+){{2}})?$|[*?]",
+        pattern=rf"^/[^/]+/{GUID}(/[^/]+){{6}}((/[^/]+){{2}})?$|[*?]",
         description="the id of a VM (/subscriptions/…/virtualMachines/app01) or a pattern of ids with * or ?",
     ),
 ]

@@ -25,6 +25,16 @@ _SEVERITY = (
 )
 _LEVELS = ("low", "medium", "high")
 
+# The reason that best explains why a network gate decides, first that applies.
+_CAUSES = (
+    *("nic-not-seen", "subnet-not-seen", "nsg-not-seen", "route-table-not-seen", "firewalls-not-seen"),
+    *("firewall-rules-not-seen", "ip-group-not-seen", "parent-policy-not-seen", "hub-not-seen", "next-hop-outside"),
+    *("next-hop-unresolved", "next-hop-stale", "next-hop-unreachable", "next-hop-unknown-type", "route-tag-unknown"),
+    *("bgp-default-possible", "wan-route-unknown", "firewall-forced-tunnel", "forwarding-off"),
+    *("appliance-inbound-denied", "appliance-no-egress", "firewall-no-public-ip", "tag-unknown", "gateway-route"),
+    *("appliance", "rules-unknown"),
+)
+
 
 class Outcome(Struct, frozen=True):
     """What network and platform together let a VM do; shared by VMs that are alike."""
@@ -38,6 +48,7 @@ class Outcome(Struct, frozen=True):
     allowed_to: tuple[str, ...]
     confidence: str
     reasons: tuple[str, ...]
+    cause: str  # the reason that best explains the outcome
 
 
 class Sender(Struct, frozen=True):
@@ -114,6 +125,7 @@ class Platform:
             allowed_to=egress.allowed_names if not partly else tuple(w.label for w in allowed),
             confidence=self._confidence(egress, smtp, decided_by, verdicts),
             reasons=tuple(dict.fromkeys(reasons)),
+            cause=_cause(egress, decided_by, chosen),
         )
 
     def _observe(self, verdict: PolicyVerdict, way: Slice, sender: Sender) -> tuple[PolicyVerdict, bool]:
@@ -163,3 +175,9 @@ def _worst(verdicts: Iterable[PolicyVerdict]) -> PolicyVerdict | None:
     found = [v for v in verdicts if v.verdict]
     passing = [v for v in found if not v.verdict.startswith("blocked")]
     return max(passing or found, key=lambda v: _SEVERITY.index(v.verdict), default=None)
+
+
+def _cause(egress: Egress, decided_by: str, chosen: PolicyVerdict | None) -> str:
+    if decided_by in ("platform", "") and chosen is not None:
+        return chosen.reason
+    return next((c for c in _CAUSES if c in egress.reasons), "")

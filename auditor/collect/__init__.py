@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from auditor.collect.options import Auth, CollectOptions, CollectResult, Patience, Progress
 from auditor.snapshot import SnapshotWriter
 
@@ -14,6 +16,12 @@ def collect(options: CollectOptions, writer: SnapshotWriter, progress: Progress 
     Raises UsageError for a cloud or a name of a subscription that does not exist, AuditorError where there is no
     token, no answer at all or no subscription to read, SnapshotError where the disk does not take it.
     """
-    from auditor.collect import live  # imports the SDK, which takes a second: not for those who read a snapshot
+    watched = gc.isenabled()
+    gc.disable()  # until the SDK is imported, see Arm.open
+    try:
+        from auditor.collect import live  # takes most of a second: not for those who read a snapshot
 
-    return live.run(options, writer, progress)
+        return live.run(options, writer, progress)
+    finally:
+        if watched:
+            gc.enable()

@@ -8,6 +8,7 @@ resource providers (a write) and the one that decodes bodies (they are split onc
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import re
@@ -19,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -171,7 +173,7 @@ class Arm:
         self._identity = identity
         self._transport = transport
         self._places = asyncio.Semaphore(options.max_concurrency)
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[str, asyncio.Task[Any]] = {}
         self._versions: dict[str, str] = {}
         self._host = urlsplit(cloud.endpoint).netloc.lower()
 
@@ -182,27 +184,30 @@ class Arm:
         """
         seen = set[str]()
         while address:
-            seen.add(address)
+            seen.add(self._url(address))
             page = await self._decoded(client, address, _PAGE)
-            following = self._checked(page.next_link or "", seen)
-            yield [bytes(document) for document in page.value], following
-            address = following
+            address = page.next_link or ""
+            wrong = self._wrong(address, seen)
+            yield [bytes(document) for document in page.value], "" if wrong else address
+            if wrong:
+                raise wrong
 
     async def document(self, client: str, address: str) -> bytes:
         """The one document at an address. Raises Refused."""
         return bytes(await self._decoded(client, address, _DOCUMENT))
 
-    def _checked(self, address: str, seen: set[str]) -> str:
+    def _wrong(self, address: str, seen: set[str]) -> Refused | None:
         """A token goes only where it was made for, and a listing that comes back to a page would never end."""
-        if not address:
-            return ""
-        parts = urlsplit(address)
+        parts = urlsplit(self._url(address))
         host = parts.netloc.lower()
         if parts.scheme != "https" or not (host == self._host or host.endswith(f".{self._host}")):
-            raise Refused(200, "ForeignNextLink", f"The next page is said to be at {host}, which is not {self._host}.")
+            return Refused(200, "ForeignNextLink", f"The next page is said to be at {host}, which is not {self._host}.")
         if address in seen:
-            raise Refused(200, "RepeatedNextLink", "The listing leads back to a page that was already read.")
-        return address
+            return Refused(200, "RepeatedNextLink", "The listing leads back to a page that was already read.")
+        return None
+
+    def _url(self, address: str) -> str:
+        return address if "://" in address else self.cloud.endpoint + address
 
     async def _decoded(self, client: str, address: str, decoder: msgspec.json.Decoder[Any]) -> Any:
         """The decoded body; one that is not whole JSON was damaged on the way and is asked for again."""
@@ -226,7 +231,7 @@ class Arm:
                 return response.content
             code, message = failure(response.content)
             if response.status_code == 401 and not last:
-                self._identity.forget()
+                await self._identity.renew(response.request.headers["Authorization"].removeprefix("Bearer "))
             elif not last and (supported := _SUPPORTED.search(message)):
                 self._versions[_kind(address)] = _nearest(supported[1])
                 log.debug("%s: api-version %s", path, self._versions[_kind(address)])
@@ -235,9 +240,9 @@ class Arm:
         raise Refused(response.status_code, code or f"Status{response.status_code}", message)
 
     async def _send(self, client: str, address: str) -> AsyncHttpResponse:
-        url = address if "://" in address else self.cloud.endpoint + address
         try:
-            return await self._client(client).send_request(HttpRequest("GET", url))  # type: ignore[no-any-return]
+            ready = await self._clients[client]
+            return await ready.send_request(HttpRequest("GET", self._url(address)))  # type: ignore[no-any-return]
         except ClientAuthenticationError as error:
             raise AuditorError(_no_token(error)) from error
         except (ServiceRequestTimeoutError, ServiceResponseTimeoutError) as error:
@@ -249,26 +254,43 @@ class Arm:
         version = self._versions.get(_kind(address))
         return _API_VERSION.sub(version, address) if version and "://" not in address else address
 
-    def _client(self, name: str) -> Any:
-        """The SDK client of that name, imported at first use: the network client alone takes a third of a second."""
-        if name not in self._clients:
-            module, kind = CLIENTS[name]
-            subscription = () if name == "subscriptions" else ("00000000-0000-0000-0000-000000000000",)
-            self._clients[name] = getattr(import_module(module), kind)(
-                self._identity,
-                *subscription,
-                base_url=self.cloud.endpoint,
-                credential_scopes=[self.cloud.scope],
-                transport=self._transport,
-                policies=self._policies(name),
-            )
-        return self._clients[name]
+    def open(self) -> None:
+        """Begin to import the SDK's clients, one after the other in a thread: together they take most of a second.
+
+        The first lists are asked for meanwhile, with the clients that are there. The modules are half a million
+        objects that stay. Without `freeze` the garbage collector looks through all of them time and again, which
+        costs as much as importing them.
+        """
+        before: asyncio.Task[Any] | None = None
+        for name in CLIENTS:
+            before = self._clients[name] = asyncio.create_task(self._made(name, before))
+        if before:
+            before.add_done_callback(lambda _: (gc.freeze(), gc.enable()))
+
+    async def close(self) -> None:
+        """Wait for the clients that are still being imported; a thread cannot be stopped."""
+        await asyncio.gather(*self._clients.values(), return_exceptions=True)
+
+    async def _made(self, name: str, before: asyncio.Task[Any] | None) -> Any:
+        if before:
+            await before
+        module, kind = CLIENTS[name]
+        client = getattr(await asyncio.to_thread(import_module, module), kind)
+        subscription = () if name == "subscriptions" else ("00000000-0000-0000-0000-000000000000",)
+        return client(
+            self._identity,
+            *subscription,
+            base_url=self.cloud.endpoint,
+            credential_scopes=[self.cloud.scope],
+            transport=self._transport,
+            policies=self._policies(name),
+        )
 
     def _policies(self, name: str) -> list[Any]:
         return [
             policies.RequestIdPolicy(),
             policies.UserAgentPolicy(base_user_agent=f"auditor/{__version__} ({name})"),
-            policies.ProxyPolicy(),
+            policies.ProxyPolicy(_proxies(self._host)),
             PatientRetry(self._patience),
             Gate(self._places, self.requests),
             AsyncARMChallengeAuthenticationPolicy(self._identity, self.cloud.scope),
@@ -294,7 +316,6 @@ async def connect(options: CollectOptions, cloud: Cloud, environ: Mapping[str, s
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=options.max_concurrency + 2, ssl=_tls(bundle)),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
             )
         )
         transport = AioHttpTransport(
@@ -302,12 +323,32 @@ async def connect(options: CollectOptions, cloud: Cloud, environ: Mapping[str, s
             session_owner=False,
             connection_timeout=options.patience.connect_timeout,
             read_timeout=options.patience.read_timeout,
+            connection_data_block_size=1 << 20,
         )
+        patience = options.patience
         identity = credential(
-            options.auth, cloud, options.tenant_id, environ, verify=bundle or True, transport=transport
+            options.auth,
+            cloud,
+            options.tenant_id,
+            environ,
+            verify=bundle or True,
+            transport=transport,
+            proxies=_proxies(cloud.authority),
+            retry_total=patience.connections,
+            retry_backoff_factor=patience.backoff,
+            retry_backoff_max=patience.backoff_max,
         )
         await stack.enter_async_context(identity)
-        yield Arm(cloud, options, identity, transport)
+        arm = Arm(cloud, options, identity, transport)
+        arm.open()
+        stack.push_async_callback(arm.close)
+        yield arm
+
+
+def _proxies(host: str) -> dict[str, str]:
+    """The proxy for a host as the environment has it, looked up once: aiohttp would do it in a thread each time."""
+    proxy = getproxies().get("https")
+    return {"https": proxy} if proxy and not proxy_bypass(host) else {}
 
 
 def _tls(bundle: str | None) -> ssl.SSLContext:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -39,8 +40,9 @@ class Credential:
     Each SDK client keeps its own token, so that four clients would start the Azure CLI four times.
     """
 
-    def __init__(self, source: Source, tenant_id: str = "") -> None:
-        self._source = source
+    def __init__(self, make: Callable[[], Source], tenant_id: str = "") -> None:
+        self._make = make
+        self._source = make()
         self._tenant_id = tenant_id
         self._lock = asyncio.Lock()
         self._token: AccessTokenInfo | None = None
@@ -60,9 +62,15 @@ class Credential:
         token = await self.get_token_info(*scopes)
         return AccessToken(token.token, token.expires_on)
 
-    def forget(self) -> None:
-        """Azure turned the token down: ask for another one next time."""
-        self._token = None
+    async def renew(self, rejected: str) -> None:
+        """Azure turned this token down before its time: begin anew, for azure-identity would give the same again.
+
+        Nothing happens where the token was replaced already, so that many requests turned down at once ask once.
+        """
+        async with self._lock:
+            if self._token and self._token.token == rejected:
+                await self._source.close()
+                self._source, self._token = self._make(), None
 
     async def close(self) -> None:
         """Close the source."""
@@ -107,25 +115,24 @@ def credential(
         "additionally_allowed_tenants": ["*"] if tenant_id else [],
     }
     tenant: dict[str, Any] = {"tenant_id": tenant_id} if tenant_id else {}
-    source: Source
+    make: Callable[[], Source]
     match auth:
         case "default":
-            source = DefaultAzureCredential(**common, **transport)
+            make = partial(DefaultAzureCredential, **common, **transport)
         case "environment":
-            source = EnvironmentCredential(**common, **transport)
+            make = partial(EnvironmentCredential, **common, **transport)
         case "cli":
-            source = AzureCliCredential(**tenant)
+            make = partial(AzureCliCredential, **tenant)
         case "managed-identity":
-            source = ManagedIdentityCredential(client_id=environ.get("AZURE_CLIENT_ID"), **transport)
+            make = partial(ManagedIdentityCredential, client_id=environ.get("AZURE_CLIENT_ID"), **transport)
         case "workload-identity":
-            source = WorkloadIdentityCredential(**tenant, **common, **transport)
+            make = partial(WorkloadIdentityCredential, **tenant, **common, **transport)
         case "device-code":
-            source = _Threaded(
-                DeviceCodeCredential(prompt_callback=_prompt, connection_verify=verify, **tenant, **common)
-            )
+            code = DeviceCodeCredential(prompt_callback=_prompt, connection_verify=verify, **tenant, **common)
+            make = partial(_Threaded, code)
         case "browser":
-            source = _Threaded(InteractiveBrowserCredential(connection_verify=verify, **tenant, **common))
-    return Credential(source, tenant_id)
+            make = partial(_Threaded, InteractiveBrowserCredential(connection_verify=verify, **tenant, **common))
+    return Credential(make, tenant_id)
 
 
 def _prompt(address: str, code: str, expires: datetime) -> None:

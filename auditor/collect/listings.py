@@ -52,7 +52,7 @@ DESCENDANTS = Listing("resources", "Microsoft.Management/managementGroups", "/de
 RESOURCE_GROUPS = Listing(
     "resources",
     "Microsoft.Resources/subscriptions/resourceGroups",
-    "/resourcegroups",
+    "/resourceGroups",
     _RESOURCES,
     "&$expand=createdTime",
 )

@@ -126,7 +126,7 @@ class Collection:
         taken_at = self._begin()
         subscriptions = await self._scope()
         self._progress.begin(len(subscriptions))
-        window = asyncio.Semaphore(self._options.max_concurrency)
+        window = asyncio.Semaphore(4 * self._options.max_concurrency)
         async with TaskGroup() as group:
             for subscription in subscriptions:
                 group.create_task(self._subscription(subscription, window))
@@ -288,8 +288,8 @@ class Collection:
 
         async for page in self._list(listings.RESOURCES, scope, change=useful, aside=True):
             useful(page)  # again for the pages of a resumed collection
-        if oldest:
-            self._keep(f"oldest {scope}", "Microsoft.Resources/resources", [oldest[1]])
+        if oldest and f"oldest {scope}" not in self._writer.recorded:
+            self._keep(f"oldest {scope}", listings.RESOURCES.kind, [oldest[1]])
         for name, kind in sorted(places):
             place = f"{scope}/resourceGroups/{name}"
             group.create_task(self._plain(group, listings.OF_RESOURCE_GROUP[kind], place))

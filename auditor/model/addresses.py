@@ -53,6 +53,8 @@ class AddressSet:
         return AddressSet.of((*self.spans, *other.spans), self.bits)
 
     def __and__(self, other: AddressSet) -> AddressSet:
+        if self.spans == other.spans:
+            return self
         if not self.spans or not other.spans:
             return AddressSet((), self.bits)
         return AddressSet(tuple(_intersect(self.spans, other.spans)), self.bits)

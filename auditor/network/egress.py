@@ -8,6 +8,8 @@ are alike in these.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from msgspec import Struct
 
 from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet, address
@@ -299,7 +301,7 @@ class _Join:
             deciders[gate] = ruling
             denied = ruling.held(DENY, NAMED) & passing
             undecided = ruling.held(UNDECIDED) & passing
-            decider = ruling.decider(passing, DENY) or ruling.decider(passing, ALLOW, ALWAYS)
+            decider = ruling.decider(passing, DENY) or ruling.decider(passing, ALLOW) or ruling.decider(passing, ALWAYS)
             gates.append(Gate(gate, decider.id if decider else resource_id, denied, undecided))
             self._rule_notes(gate, ruling, resource_id, denied, undecided, passing, lines)
             always = ruling.held(ALWAYS)
@@ -524,19 +526,19 @@ class _Join:
         tag = self.network.tags.name_of(allowed)
         if tag:
             return (tag, *names)
-        prefixes = list(allowed.prefixes())
         missing = self.everything - allowed
         but = self.network.tags.name_of(missing)
         if but:
             return (f"Internet except {but}", *names)
-        others = list(missing.prefixes())
-        if len(others) < len(prefixes):
-            return (f"Internet except {_cut(others)}", *names)
-        return (*prefixes[:_MOST_SHOWN], *(("…",) if len(prefixes) > _MOST_SHOWN else ()), *names)
+        if len(missing.spans) < len(allowed.spans):
+            return (f"Internet except {' '.join(_first(missing))}", *names)
+        return (*_first(allowed), *names)
 
 
-def _cut(prefixes: list[str]) -> str:
-    return " ".join([*prefixes[:_MOST_SHOWN], *(["…"] if len(prefixes) > _MOST_SHOWN else [])])
+def _first(addresses: AddressSet) -> list[str]:
+    """The first prefixes of a set, with a mark where there are more."""
+    shown = list(islice(addresses.prefixes(), _MOST_SHOWN + 1))
+    return shown if len(shown) <= _MOST_SHOWN else [*shown[:_MOST_SHOWN], "…"]
 
 
 def _tail(rule_id: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -67,29 +68,45 @@ class Part(Struct, frozen=True):
     unresolved: tuple[str, ...] = ()
 
 
-class Ruling(Struct, frozen=True):
+class Ruling(Struct, frozen=True, dict=True):
     """What a list says of the public space, in the order it was decided."""
 
     parts: tuple[Part, ...]
     bits: int = V4
     source_ports: bool = False  # a line that holds for some source ports only was met
 
+    @cached_property
+    def _held(self) -> dict[str, AddressSet]:
+        accesses = dict.fromkeys(p.access for p in self.parts)
+        return {a: AddressSet.union((p.addresses for p in self.parts if p.access == a), self.bits) for a in accesses}
+
     def held(self, *accesses: str) -> AddressSet:
         """All destinations with one of these outcomes."""
-        return AddressSet.union((p.addresses for p in self.parts if p.access in accesses), self.bits)
+        found = [self._held[a] for a in accesses if a in self._held]
+        return found[0] if len(found) == 1 else AddressSet.union(found, self.bits)
+
+    @cached_property
+    def _largest(self) -> dict[str, Part]:
+        best: dict[str, Part] = {}
+        for part in self.parts:
+            if part.access not in best or part.addresses.size > best[part.access].addresses.size:
+                best[part.access] = part
+        return best
 
     def decider(self, within: AddressSet, *accesses: str) -> Part | None:
         """The part that gives most of these outcomes within a set; of equals the one decided first."""
+        if within == PUBLIC[self.bits] and len(accesses) == 1:
+            return self._largest.get(accesses[0])
         sizes = [(p, (p.addresses & within).size) for p in self.parts if p.access in accesses]
         best = max(sizes, key=lambda entry: entry[1], default=None)
         return best[0] if best and best[1] else None
 
-    @property
+    @cached_property
     def unresolved(self) -> tuple[str, ...]:
         """Everything that leaves a part unknown."""
         return tuple(dict.fromkeys(u for p in self.parts if p.access == UNKNOWN for u in p.unresolved))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Hosts that are let through by name."""
         found = (u.removeprefix(HOST) for p in self.parts if p.access == NAMED for u in p.unresolved)

@@ -43,6 +43,7 @@ class Tags:
         self._listed = listed
         self._fall_back = {} if listed or cloud != "AzureCloud" else excerpt().tags
         self._sets: dict[tuple[str, int], AddressSet | None] = {}
+        self._names: dict[AddressSet, str] = {}
         self.from_excerpt: set[str] = set()  # tags that were answered by the excerpt
 
     def resolve(self, text: str, bits: int = V4) -> AddressSet | None:
@@ -50,6 +51,8 @@ class Tags:
         found = self._sets.get((text, bits), Ellipsis)
         if found is Ellipsis:
             found = self._sets[text, bits] = self._resolve(text.strip(), bits)
+            if found and is_tag(text):
+                self._names.setdefault(found & PUBLIC[bits], text)
         return found
 
     def _resolve(self, text: str, bits: int) -> AddressSet | None:
@@ -82,8 +85,4 @@ class Tags:
 
     def name_of(self, addresses: AddressSet) -> str:
         """The name of a resolved tag that is just this set of public addresses, or ""."""
-        public = PUBLIC[addresses.bits]
-        for (text, bits), found in self._sets.items():
-            if bits == addresses.bits and found and is_tag(text) and found & public == addresses:
-                return text
-        return ""
+        return self._names.get(addresses, "")

@@ -38,10 +38,10 @@ Status = Literal["granted", "denied", "pending", "revoked"]
 Intent = Literal["sender", "not-sender", "unknown"]
 RiskLevel = Literal["high", "medium", "low", "none"]
 
-_GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 SubscriptionId = Annotated[
     str,
-    Meta(pattern=f"^{_GUID}$", description="a subscription id, a GUID such as 6f1c2a01-3b5d-4c7e-8f90-a1b2c3d4e5f6"),
+    Meta(pattern=f"^{GUID}$", description="a subscription id, a GUID such as 6f1c2a01-3b5d-4c7e-8f90-a1b2c3d4e5f6"),
 ]
 
 

@@ -40,3 +40,13 @@ def subscription_facts(
         exemption_date=exemption.date if exemption else None,
         exemption_case=exemption.case if exemption else "",
     )
+
+
+def caveats(facts: SubscriptionFacts) -> tuple[str, ...]:
+    """Reason codes for what is not certain of the facts, whichever edition is asked."""
+    found = []
+    if facts.offer_evidence and not facts.offer_confirmed:
+        found.append("offer-ambiguous" if len(facts.offer_candidates) > 1 else "offer-inferred")
+    if facts.registered_by == "resource":
+        found.append("moved-resource-caveat")
+    return tuple(found)

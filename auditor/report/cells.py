@@ -82,6 +82,11 @@ def portal_link(resource_id: str, tenant_id: str, cloud: str) -> str:
     return link if len(link) <= URL_LIMIT else ""
 
 
+def web_link(address: str) -> str:
+    """The address of a page where it is one that a cell may open, else ""."""
+    return address if address.startswith("https://") and address.isprintable() and len(address) <= URL_LIMIT else ""
+
+
 def moment(text: str) -> datetime | None:
     """An ISO 8601 time in UTC (as which a time without zone counts), None where it is none."""
     try:

@@ -9,9 +9,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 from auditor.model.finding import Finding
 from auditor.model.ids import name_of
-from auditor.report.cells import portal_link
+from auditor.report.cells import portal_link, web_link
 from auditor.report.content import CoverageRow, Words
-from auditor.report.rows import Action, NicRow, SubscriptionRow
+from auditor.report.rows import Action, NicRow, SubscriptionRow, called
 
 Item = TypeVar("Item")
 Kind = Literal["text", "id", "code", "codes", "time", "date", "number"]
@@ -73,7 +73,7 @@ def _action(finding: Finding, context: Context) -> str:
     return context.words.action(
         finding.action_code,
         target=finding.action_target,
-        target_name=name_of(finding.action_target),
+        target_name=called(finding.action_target, context.subscriptions),
         vm=finding.vm,
         subscription=finding.subscription,
     )
@@ -89,14 +89,14 @@ COLUMNS: tuple[Column[Finding], ...] = (
     Column(key="subscription_id", kind="id", width=38),
     Column(key="subscription", width=24, front=4),
     Column(key="resource_group", width=24),
-    Column(key="vm", width=26, front=1, link=_portal("vm_id")),
+    Column(key="vm", width=30, front=1, link=_portal("vm_id")),
     Column(key="vm_id", kind="id", width=50),
     Column(key="vmss", width=24),
     Column(key="location", kind="code", width=16),
     Column(key="kind", kind="code", width=14),
     Column(key="power_state", kind="code", width=13),
     Column(key="created", kind="time", width=17),
-    Column(key="owner", width=20, front=5),
+    Column(key="owner", width=24, front=5),
     Column(key="intent", kind="code", width=12, front=6),
     Column(key="quota_id", kind="id", width=30),
     Column(key="offer_class", kind="code", width=18),
@@ -135,7 +135,7 @@ COLUMNS: tuple[Column[Finding], ...] = (
     Column(key="risk", kind="code", width=9, front=2),
     Column(key="reasons", kind="codes", width=40, separator=";"),
     Column(key="action_code", kind="code", width=22),
-    Column(key="action", width=64, front=10, make=_action),
+    Column(key="action", width=88, front=10, make=_action),
     Column(key="doc_url", width=40),
     Column(key="confidence", kind="code", width=11),
     Column(key="gaps", width=40, separator="; "),
@@ -174,20 +174,25 @@ NIC_COLUMNS: tuple[Column[NicRow], ...] = (
     Column(key="trail", width=80, source="nic.trail"),
 )
 
+
+def _target(action: Action, context: Context) -> str:
+    return called(action.target, context.subscriptions)
+
+
 ACTION_COLUMNS: tuple[Column[Action], ...] = (
     Column(key="action", width=62, front=1),
     Column(key="vms", kind="number", width=8, front=1),
     Column(key="risk", kind="code", width=9, front=1),
     Column(key="owners", width=22, front=1),
     Column(key="subscription", width=24, front=1, make=lambda row, context: _where(row, context)),
-    Column(key="target_name", width=24, front=1, link=_portal("target"), make=lambda row, _: name_of(row.target)),
+    Column(key="target_name", width=24, front=1, link=_portal("target"), make=_target),
     Column(key="command", width=58, front=1),
     Column(key="examples", width=40),
     Column(key="high", kind="number", width=10),
     Column(key="medium", kind="number", width=12),
     Column(key="low", kind="number", width=10),
     Column(key="none", kind="number", width=10),
-    Column(key="doc_url", width=40, link=lambda row, _: row.doc_url),
+    Column(key="doc_url", width=40, link=lambda row, _: web_link(row.doc_url)),
     Column(key="action_code", kind="code", width=24),
     Column(key="target", kind="id", width=60),
 )
@@ -216,7 +221,7 @@ FIREWALL_COLUMNS: tuple[Column[Finding], ...] = (
     Column(key="subscription", width=26, front=1),
     Column(key="via_azure_firewall", label="via", kind="code", width=11, front=1),
     Column(key="firewall_rules", kind="code", width=10, front=1),
-    Column(key="firewall_rule", kind="id", width=32, front=1),
+    Column(key="firewall_rule_name", width=36, front=1, make=lambda finding, _: called(finding.firewall_rule, {})),
     Column(key="platform", kind="code", width=18, front=1),
     Column(key="smtp", kind="code", width=13, front=1),
     Column(key="risk", kind="code", width=9, front=1),
@@ -227,10 +232,25 @@ FIREWALL_COLUMNS: tuple[Column[Finding], ...] = (
     Column(key="egress_ip", kind="id", width=16),
     Column(key="offer_class", kind="code", width=18),
     Column(key="vm_id", kind="id", width=50),
+    Column(key="firewall_rule", kind="id", width=50),
     Column(key="firewall_id", kind="id", width=50),
     Column(key="firewall_subscription_id", kind="id", width=38),
 )
 """`azure-firewall.csv`: every VM that an Azure Firewall stands before."""
+
+SUPPRESSED_COLUMNS: tuple[Column[Finding], ...] = (
+    Column(key="vm", width=26, front=1, link=_portal("vm_id")),
+    Column(key="risk", kind="code", width=9, front=1),
+    Column(key="smtp", kind="code", width=13, front=1),
+    Column(key="subscription", width=24, front=1),
+    Column(key="resource_group", width=24, front=1),
+    Column(key="owner", width=20, front=1),
+    Column(key="suppressed", width=50, front=1),
+    Column(key="action", width=56, front=1, make=_action),
+    Column(key="reasons", kind="codes", width=40, separator=";"),
+    Column(key="vm_id", kind="id", width=50),
+)
+"""`suppressed.csv`: VMs that someone decided to live with."""
 
 SUBSCRIPTION_COLUMNS: tuple[Column[SubscriptionRow], ...] = (
     Column(
@@ -287,5 +307,6 @@ COVERAGE_COLUMNS: tuple[Column[CoverageRow], ...] = (
 
 def row(finding: Finding, words: Words, scanned_at: str) -> tuple[str, ...]:
     """One row of `vms.csv` as text, before it is made safe for a spreadsheet."""
-    context = Context(words=words, scanned_at=scanned_at, subscriptions={})
+    names = {finding.subscription_id.lower(): finding.subscription}
+    context = Context(words=words, scanned_at=scanned_at, subscriptions=names)
     return tuple(column.cells((finding,), context)[0] for column in COLUMNS)

@@ -12,13 +12,14 @@ from auditor.report.content import Report, Words
 from auditor.report.labels import Labels
 from auditor.report.rows import RISKS, Action, actions
 
-_AXES = ("subscription_id", "smtp", "risk", "path", "intent", "via_azure_firewall")
+_axes = attrgetter("subscription_id", "smtp", "risk", "path", "intent", "via_azure_firewall")
+
 ByRisk = dict[str, dict[str, int]]
-"""Counts by some code, then by risk; every risk is a key."""
+"""Counts by some code, then by risk; every risk is a key. Suppressed VMs are left out."""
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """Counts of VMs unless said otherwise."""
+    """Counts of VMs unless said otherwise. Risks leave out the suppressed ones, verdicts and paths do not."""
 
     vms: int
     subscriptions: int  # in scope, with or without VMs
@@ -33,50 +34,55 @@ class Figures(Struct, frozen=True, kw_only=True):
     senders_held: int  # of these, neither open nor restricted
     via_firewall: int
     firewalls: int  # how many Azure Firewalls they go through
+    suppressed: int
     gaps: int  # things that could not be read
     actions: tuple[Action, ...]
 
 
 def summary(report: Report, words: Words) -> Figures:
     """The figures of a run."""
-    return figures(report, actions(report.findings, words, Labels.load(report.lang)))
+    return figures(report, actions(report.findings, words, Labels.load(report.lang), names_of(report)))
 
 
 def figures(report: Report, todo: Sequence[Action]) -> Figures:
     """The figures of a run whose actions are known already."""
     findings = report.findings
-    cube = Counter(map(attrgetter(*_AXES), findings))
     names = _names(report)
+    smtp: Counter[str] = Counter()
+    path: Counter[str] = Counter()
     smtp_by_risk: ByRisk = {}
     path_by_risk: ByRisk = {}
     subscription_by_risk: ByRisk = {name: dict.fromkeys(RISKS, 0) for name in names.values()}
-    open_unneeded = senders = held = via = 0
-    for (identity, smtp, risk, path, intent, firewall), count in cube.items():
-        for table, code in (
-            (smtp_by_risk, smtp),
-            (path_by_risk, path),
-            (subscription_by_risk, names[identity.lower()]),
-        ):
-            line = table.setdefault(code, dict.fromkeys(RISKS, 0))
-            line[risk] = line.get(risk, 0) + count
-        open_unneeded += count * (smtp == "open" and intent == "not-sender")
-        senders += count * (intent == "sender")
-        held += count * (smtp not in ("open", "restricted") and intent == "sender")
+    unneeded = senders = held = via = hidden = 0
+    cube = Counter((_axes(finding), bool(finding.suppressed)) for finding in findings)
+    for ((identity, verdict, risk, way, intent, firewall), suppressed), count in cube.items():
+        smtp[verdict] += count
+        path[way] += count
         via += count * (firewall in ("yes", "partly"))
+        senders += count * (intent == "sender")
+        if suppressed:
+            hidden += count
+            continue
+        unneeded += count * (verdict == "open" and intent == "not-sender")
+        held += count * (verdict not in ("open", "restricted") and intent == "sender")
+        smtp_by_risk.setdefault(verdict, dict.fromkeys(RISKS, 0))[risk] += count
+        path_by_risk.setdefault(way, dict.fromkeys(RISKS, 0))[risk] += count
+        subscription_by_risk[names[identity.lower()]][risk] += count
     return Figures(
         vms=len(findings),
         subscriptions=len(names),
-        smtp=_totals(smtp_by_risk),
-        risk={risk: sum(line.get(risk, 0) for line in smtp_by_risk.values()) for risk in RISKS},
-        path=_totals(path_by_risk),
+        smtp=dict(smtp),
+        risk={risk: sum(line[risk] for line in smtp_by_risk.values()) for risk in RISKS},
+        path=dict(path),
         smtp_by_risk=smtp_by_risk,
         path_by_risk=path_by_risk,
         subscription_by_risk=subscription_by_risk,
-        open_unneeded=open_unneeded,
+        open_unneeded=unneeded,
         senders=senders,
         senders_held=held,
         via_firewall=via,
         firewalls=len({f.firewall_id.lower() for f in findings if f.firewall_id}),
+        suppressed=hidden,
         gaps=len(report.gaps),
         actions=tuple(todo),
     )
@@ -95,7 +101,3 @@ def _names(report: Report) -> dict[str, str]:
     names = names_of(report)
     shared = {name for name, count in Counter(names.values()).items() if count > 1}
     return {identity: f"{name} ({identity})" if name in shared else name for identity, name in names.items()}
-
-
-def _totals(table: ByRisk) -> dict[str, int]:
-    return {code: sum(line.values()) for code, line in table.items()}

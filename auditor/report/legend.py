@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.report.cells import fitting
+from auditor.report.cells import fitting, web_link
 from auditor.report.columns import COLUMNS
 from auditor.report.labels import Labels
 from auditor.report.styles import FAINT, LINE, LINK, MUTED, NAVY, PAPER, Styles
-from auditor.report.tables import Content
+from auditor.report.tables import STATUSES, Content
 
 _FIRST = 3  # the row of the first line, after title, explanation and header
 
@@ -33,21 +33,24 @@ class Legend:
 
     @classmethod
     def of(cls, content: Content) -> Legend:
-        """The columns of `vms.csv` in their order, each followed by its codes."""
+        """The columns of `vms.csv` in their order, each followed by its codes unless a column before explained them."""
         labels, words, codes = content.labels, content.words, content.words.codes()
-        lines = []
+        lines: list[Line] = []
+        seen = set()
         for column in COLUMNS:
             lines.append(Line("", column.key, labels.columns[column.title], labels.notes[column.key]))
-            lines += [
-                Line(
-                    column.key,
-                    code,
-                    words.title(column.key, code),
-                    words.sentence(column.key, code),
-                    words.source(code),
-                )
+            explained = tuple(
+                (code, words.title(column.key, code), words.sentence(column.key, code), words.source(code))
                 for code in codes.get(column.key, ())
-            ]
+            )
+            if explained not in seen:
+                lines += [Line(column.key, *entry) for entry in explained]
+                seen.add(explained)
+        lines.append(Line("", "status", labels.columns["status"], labels.text("status")))
+        lines += [
+            Line("status", status, labels.text(f"status_{status}"), labels.text(f"status_{status}_note"))
+            for status in STATUSES
+        ]
         return cls(labels, tuple(lines))
 
     @property
@@ -61,7 +64,7 @@ class Legend:
 def write_legend(sheet: Any, styles: Styles, legend: Legend) -> None:
     text = legend.labels.text
     sheet.hide_gridlines(2)
-    for number, width in enumerate((2, 34, 34, 90, 60)):
+    for number, width in enumerate((2, 26, 32, 100, 86)):
         sheet.set_column(number, number, width)
     sheet.set_row(0, 34)
     sheet.write_string(0, 1, text("legend"), styles.of(font_size=20, bold=True, font_color=NAVY, valign="vcenter"))
@@ -72,13 +75,13 @@ def write_legend(sheet: Any, styles: Styles, legend: Legend) -> None:
     sheet.freeze_panes(_FIRST, 0)
     sheet.repeat_rows(2)
     for row, line in enumerate(legend.lines, _FIRST):
-        common: dict[str, object] = {"font_size": 10, "valign": "top", "bottom": 1, "bottom_color": LINE}
+        common: dict[str, object] = {"font_size": 10, "valign": "vcenter", "bottom": 1, "bottom_color": LINE}
         if not line.column:
             common |= {"bold": True, "bg_color": PAPER, "font_color": NAVY}
-        sheet.write_string(row, 1, line.code, styles.of(**common, indent=int(bool(line.column))))
+        sheet.write_string(row, 1, line.code, styles.of(**common, align="left", indent=int(bool(line.column))))
         sheet.write_string(row, 2, fitting(line.title), styles.of(**common, text_wrap=True))
         sheet.write_string(row, 3, fitting(line.meaning), styles.of(**common | {"bold": False}, text_wrap=True))
-        if line.source:
-            sheet.write_url(row, 4, line.source, styles.of(**common, font_color=LINK), line.source)
+        if link := web_link(line.source):
+            sheet.write_url(row, 4, link, styles.of(**common, font_color=LINK), line.source)
         else:
             sheet.write_blank(row, 4, None, styles.of(**common))

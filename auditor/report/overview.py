@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from auditor.report.cells import fitting, moment
+from auditor.report.cells import fitting, moment, visible
 from auditor.report.rows import RISKS, VERDICTS, Action, some
 from auditor.report.styles import (
     BADGES,
@@ -31,7 +32,8 @@ _PIXELS = 77  # the same on the screen
 _CHART_ROWS = 13
 _ROW_PIXELS = 20
 _TOP_ACTIONS = 10
-_TOP_SUBSCRIPTIONS = 15
+_NAME = 60  # letters shown of a subscription's name
+_TOP_SUBSCRIPTIONS = 12
 _CHARTED_SUBSCRIPTIONS = 10
 
 
@@ -67,6 +69,7 @@ class _Page:
 def write_overview(book: Any, sheet: Any, styles: Styles, content: Content) -> None:
     """The page from top to bottom; each part says in which row the next begins."""
     sheet.hide_gridlines(2)
+    sheet.fit_to_pages(1, 2)
     sheet.set_column(0, 0, 2)
     sheet.set_column(1, _COLUMNS, _WIDTH)
     sheet.activate()
@@ -81,10 +84,10 @@ def write_overview(book: Any, sheet: Any, styles: Styles, content: Content) -> N
     row = _actions(page, styles, content, row)
     ranges = _tables(page, styles, content, row)
     page.write()
-    for number, (title, first, rows, name_span) in enumerate(ranges):
-        chart = _chart(book, sheet.name, content, title, first, rows, name_span)
+    for number, figures in enumerate(ranges):
+        chart = _chart(book, sheet.name, content, figures)
         x = number * (_COLUMNS * _PIXELS + 11) // len(ranges)
-        sheet.insert_chart(charts, 1, chart, {"x_offset": x, "object_position": 1, "description": title})
+        sheet.insert_chart(charts, 1, chart, {"x_offset": x, "object_position": 1, "description": figures.title})
 
 
 def _head(page: _Page, styles: Styles, content: Content) -> int:
@@ -110,8 +113,13 @@ def _head(page: _Page, styles: Styles, content: Content) -> int:
         page.put(2, 1, text("incomplete", count=missing), look, link="internal:'Coverage'!A1")
     else:
         page.put(2, 1, text("complete"), styles.of(font_size=10, font_color=MUTED))
-    page.height(3, 9)
-    return 4
+    row = 3
+    if content.figures.suppressed:
+        sentence = text("suppressed", count=content.figures.suppressed)
+        page.put(row, 1, sentence, styles.of(font_size=10, font_color=MUTED), link="internal:'Suppressed'!A1")
+        row += 1
+    page.height(row, 9)
+    return row + 1
 
 
 def _tiles(page: _Page, styles: Styles, content: Content, row: int) -> int:
@@ -156,7 +164,13 @@ def _actions(page: _Page, styles: Styles, content: Content, row: int) -> int:
     col = 1
     for name, span in spans:
         title = labels.text("number") if name == "number" else labels.columns[name]
-        page.put(row + 1, col, title, styles.of(**head, align="right" if name == "vms" else "left"), span=span)
+        page.put(
+            row + 1,
+            col,
+            title,
+            styles.of(**head, align={"vms": "right", "risk": "center"}.get(name, "left")),
+            span=span,
+        )
         col += span
     for number, action in enumerate(todo, 1):
         _action(page, styles, content, row + 1 + number, number, action)
@@ -179,10 +193,9 @@ def _action(page: _Page, styles: Styles, content: Content, row: int, number: int
     }
     fill, ink = BADGES["risk"][action.risk]
     where = some((content.context.subscription(s) for s in action.subscriptions), 2, content.labels)
-    page.put(row, 1, number, styles.of(**line, font_color=FAINT, align="left"))
-    page.put(
-        row, 2, action.action, styles.of(**line, font_color=LINK), span=7, link=f"internal:'Actions'!A{number + 1}"
-    )
+    # The number is the link, for LibreOffice does not wrap a linked text.
+    page.put(row, 1, str(number), styles.of(**line, font_color=LINK), link=f"internal:'Actions'!A{number + 1}")
+    page.put(row, 2, action.action, styles.of(**line), span=7)
     page.put(row, 9, where, styles.of(**line), span=2)
     page.put(row, 11, action.owners, styles.of(**line), span=2)
     page.put(row, 13, action.vms, styles.of(**line, bold=True, num_format="#,##0"))
@@ -191,11 +204,24 @@ def _action(page: _Page, styles: Styles, content: Content, row: int, number: int
     page.height(row, height(max(lines(text, span * _WIDTH) for text, span in texts)))
 
 
-Range = tuple[str, int, int, tuple[int, int]]
-"""A chart's title, the first row of its figures, how many rows, and the columns of names and of the first figure."""
+def _short(name: str) -> str:
+    """A name that fits the page."""
+    name = visible(name)
+    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 
-def _tables(page: _Page, styles: Styles, content: Content, row: int) -> list[Range]:
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Lines of counts by risk and where they stand: the first row, the column of names and that of the first count."""
+
+    title: str
+    lines: Mapping[str, Mapping[str, int]]
+    row: int
+    names: int
+    counts: int
+
+
+def _tables(page: _Page, styles: Styles, content: Content, row: int) -> list[_Figures]:
     """The figures behind the charts, to be read and copied."""
     figures, text = content.figures, content.labels.text
     verdicts = {verdict: figures.smtp_by_risk.get(verdict, dict.fromkeys(RISKS, 0)) for verdict in VERDICTS}
@@ -203,18 +229,18 @@ def _tables(page: _Page, styles: Styles, content: Content, row: int) -> list[Ran
     ranked = sorted(figures.subscription_by_risk.items(), key=lambda line: tuple(-line[1][risk] for risk in RISKS))
     shown = dict(ranked[:_TOP_SUBSCRIPTIONS])
     first = row + 2
-    _matrix(page, styles, content, row, 1, 2, text("by_verdict"), verdicts)
+    _matrix(page, styles, content, row, 1, 1, text("by_verdict"), verdicts)
     _matrix(page, styles, content, row, 8, 2, text("by_path"), paths)
     below = row + max(len(verdicts), len(paths)) + 3
-    _matrix(page, styles, content, below, 1, 9, text("by_subscription"), shown)
+    _matrix(page, styles, content, below, 1, 4, text("by_subscription"), shown)
     if len(ranked) > len(shown):
         more = text("more_subscriptions", count=len(ranked) - len(shown))
         look = styles.of(font_size=9, font_color=MUTED)
         page.put(below + 2 + len(shown), 1, more, look, link="internal:'Subscriptions'!A1")
     return [
-        (text("chart_verdict"), first, len(verdicts), (1, 3)),
-        (text("chart_path"), first, len(paths), (8, 10)),
-        (text("chart_subscription"), below + 2, min(len(shown), _CHARTED_SUBSCRIPTIONS), (1, 10)),
+        _Figures(text("chart_verdict"), verdicts, first, 1, 2),
+        _Figures(text("chart_path"), paths, first, 8, 10),
+        _Figures(text("chart_subscription"), dict(ranked[:_CHARTED_SUBSCRIPTIONS]), below + 2, 1, 5),
     ]
 
 
@@ -239,24 +265,26 @@ def _matrix(
     cell: dict[str, object] = {"font_size": 10, "bottom": 1, "bottom_color": LINE}
     count = cell | {"num_format": '#,##0;-#,##0;"–"', "align": "right"}
     for number, (name, risks) in enumerate(lines.items(), row + 2):
-        page.put(number, col, name, styles.of(**cell), span=name_span)
+        page.put(number, col, _short(name), styles.of(**cell), span=name_span)
         for offset, risk in enumerate(RISKS):
             ink = BADGES["risk"][risk][1] if risks[risk] else FAINT
             page.put(number, col + name_span + offset, risks[risk], styles.of(**count, font_color=ink))
         page.put(number, col + name_span + len(RISKS), sum(risks.values()), styles.of(**count, bold=True))
 
 
-def _chart(book: Any, sheet: str, content: Content, title: str, first: int, rows: int, columns: tuple[int, int]) -> Any:
+def _chart(book: Any, sheet: str, content: Content, figures: _Figures) -> Any:
     """Bars of VMs stacked by risk, the first line on top, no more ink than needed."""
-    names, figures = columns
     chart = book.add_chart({"type": "bar", "subtype": "stacked"})
-    last = first + rows - 1
-    for offset, risk in enumerate(RISKS):
+    first, last = figures.row, figures.row + len(figures.lines) - 1
+    for column, risk in enumerate(RISKS, figures.counts):
         chart.add_series(
             {
                 "name": content.labels.columns[risk],
-                "categories": [sheet, first, names, last, names],
-                "values": [sheet, first, figures + offset, last, figures + offset],
+                "categories": [sheet, first, figures.names, last, figures.names],
+                "values": [sheet, first, column, last, column],
+                # The values themselves as well, for viewers that do not look them up in the cells.
+                "categories_data": [_short(name) for name in figures.lines],
+                "values_data": [line[risk] for line in figures.lines.values()],
                 "fill": {"color": RISK_SOLID[risk]},
                 "border": {"none": True},
                 "gap": 45,
@@ -265,13 +293,15 @@ def _chart(book: Any, sheet: str, content: Content, title: str, first: int, rows
     small = {"name": FONT, "size": 9, "color": MUTED}
     chart.set_title(
         {
-            "name": title,
+            "name": figures.title,
             "overlay": False,
             "layout": {"x": 0.02, "y": 0.02},
             "name_font": {"name": FONT, "size": 12, "bold": True, "color": NAVY},
         }
     )
-    chart.set_y_axis({"reverse": True, "num_font": small, "line": {"color": FAINT}, "major_tick_mark": "none"})
+    chart.set_y_axis(
+        {"reverse": True, "interval_unit": 1, "num_font": small, "line": {"color": FAINT}, "major_tick_mark": "none"}
+    )
     chart.set_x_axis(
         {
             "num_font": small,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -81,6 +81,20 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
     )
 
 
+def called(target: str, subscriptions: Mapping[str, str]) -> str:
+    """How a text names a resource: a subscription by its name, a rule or subnet with what holds it, else the last name.
+
+    `subscriptions` gives names by lower-case id.
+    """
+    parts = target.rstrip("/").split("/")
+    if len(parts) == len(("", "subscriptions", "id")):
+        return subscriptions.get(parts[2].lower(), parts[2])
+    nested = len(parts) > len(
+        ("", "subscriptions", "id", "resourceGroups", "group", "providers", "space", "type", "name")
+    )
+    return f"{parts[8]}/{parts[-1]}" if nested else parts[-1]
+
+
 def nic_rows(findings: Iterable[Finding]) -> list[NicRow]:
     return [NicRow(finding, nic) for finding in findings for nic in finding.nics]
 
@@ -91,30 +105,31 @@ def firewalled(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(through, key=lambda f: key(f.firewall_id))
 
 
-def actions(findings: Iterable[Finding], words: Words, labels: Labels) -> list[Action]:
-    """One for each action and target, those first that settle most risk, then most VMs."""
+def actions(
+    findings: Iterable[Finding], words: Words, labels: Labels, subscriptions: Mapping[str, str]
+) -> list[Action]:
+    """One for each action and target, those first that settle most risk, then most VMs; suppressed VMs apart."""
     groups: defaultdict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in findings:
-        if finding.action_code not in NOTHING_TO_DO:
+        if finding.action_code not in NOTHING_TO_DO and not finding.suppressed:
             groups[finding.action_code, key(finding.action_target)].append(finding)
-    merged = [_merge(group, words, labels) for group in groups.values()]
+    merged = [_merge(group, words, labels, subscriptions) for group in groups.values()]
     return sorted(merged, key=lambda a: (-a.weight, -a.vms, a.action_code, key(a.target)))
 
 
-def _merge(group: Sequence[Finding], words: Words, labels: Labels) -> Action:
+def _merge(group: Sequence[Finding], words: Words, labels: Labels, subscriptions: Mapping[str, str]) -> Action:
     worst_first = sorted(group, key=lambda f: RISKS.index(f.risk))
     first, risks = worst_first[0], Counter(f.risk for f in group)
     home = subscription_of(first.action_target)
     names = {
         "target": first.action_target,
-        "target_name": name_of(first.action_target),
         "vm": some((f.vm for f in worst_first), 1, labels),
         "subscription": some((f.subscription for f in worst_first), 1, labels),
     }
     return Action(
         action_code=first.action_code,
-        action=words.action(first.action_code, **names),
-        command=words.command(first.action_code, **names),
+        action=words.action(first.action_code, target_name=called(first.action_target, subscriptions), **names),
+        command=words.command(first.action_code, target_name=name_of(first.action_target), **names),
         target=first.action_target,
         subscriptions=(home,) if home else tuple(dict.fromkeys(f.subscription_id.lower() for f in worst_first)),
         owners=some((f.owner for f in worst_first if f.owner), _OWNERS, labels),

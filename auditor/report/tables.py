@@ -13,6 +13,7 @@ from auditor.report.columns import (
     FIREWALL_COLUMNS,
     NIC_COLUMNS,
     SUBSCRIPTION_COLUMNS,
+    SUPPRESSED_COLUMNS,
     Column,
     Context,
     Item,
@@ -23,7 +24,7 @@ from auditor.report.labels import Labels
 from auditor.report.rows import actions, firewalled, in_order, nic_rows, subscription_rows
 
 CHUNK = 2_000  # rows in hand at a time
-_STATUSES = ("failed", "refused", "partly", "read")
+STATUSES = ("failed", "refused", "partly", "read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Table(Generic[Item]):
     items: Sequence[Item]
     frozen: int = 1  # columns that stay in sight
     wrapped: bool = False  # long text runs over several lines
-    optional: bool = False  # no sheet where it tells nothing
+    optional: bool = False  # it tells nothing this time: a file, but no sheet
 
     def chunks(
         self, context: Context, columns: Sequence[Column[Item]] | None = None
@@ -63,7 +64,9 @@ def content(report: Report, words: Words) -> Content:
     """Sorts and counts once for all formats."""
     labels = Labels.load(report.lang)
     findings = in_order(report.findings)
-    todo = actions(findings, words, labels)
+    names = names_of(report)
+    todo = actions(findings, words, labels, names)
+    suppressed = [finding for finding in findings if finding.suppressed]
     several = any(len(finding.nics) > 1 for finding in findings)
     return Content(
         report=report,
@@ -74,7 +77,7 @@ def content(report: Report, words: Words) -> Content:
             scanned_at=report.scanned_at,
             tenant_id=report.tenant_id,
             cloud=report.cloud,
-            subscriptions=names_of(report),
+            subscriptions=names,
         ),
         figures=figures(report, todo),
         tables=(
@@ -82,6 +85,7 @@ def content(report: Report, words: Words) -> Content:
             Table("actions", "Actions", ACTION_COLUMNS, todo, wrapped=True),
             Table("azure-firewall", "Azure Firewall", FIREWALL_COLUMNS, firewalled(findings)),
             Table("nics", "NICs", NIC_COLUMNS, nic_rows(findings), frozen=2, optional=not several),
+            Table("suppressed", "Suppressed", SUPPRESSED_COLUMNS, suppressed, optional=not suppressed),
             Table(
                 "subscriptions",
                 "Subscriptions",
@@ -94,4 +98,4 @@ def content(report: Report, words: Words) -> Content:
 
 
 def _by_trouble(row: CoverageRow) -> tuple[int, str, str, str]:
-    return (_STATUSES.index(row.status), row.subscription.casefold(), row.subscription_id.lower(), row.kind.lower())
+    return (STATUSES.index(row.status), row.subscription.casefold(), row.subscription_id.lower(), row.kind.lower())

@@ -121,19 +121,13 @@ class _TableSheet:
         for number, column in enumerate(self.columns):
             fold = {"level": 1, "hidden": True} if not column.front else {"collapsed": number + 1 in folded[:1]}
             sheet.set_column(number, number, column.width, self._format(column), fold)
-        header = of(
-            bold=True,
-            font_color="#FFFFFF",
-            bg_color=NAVY,
-            text_wrap=True,
-            valign="vcenter",
-            border_color=NAVY,
-        )
+        header = {"bold": True, "font_color": "#FFFFFF", "bg_color": NAVY, "text_wrap": True, "valign": "vcenter"}
         sheet.set_row(0, 33)
         titles = [self.labels.columns[column.title] for column in self.columns]
         _add_table(sheet, self.rows, titles, name=sheet.name.replace(" (", "_").rstrip(")").replace(" ", ""))
-        for number, title in enumerate(titles):
-            sheet.write_string(0, number, title, header)
+        for number, (column, title) in enumerate(zip(self.columns, titles, strict=True)):
+            side = {"align": "right", "indent": 1} if column.kind == "number" else {}
+            sheet.write_string(0, number, title, of(**header, **side))
         sheet.freeze_panes(1, self.table.frozen)
         sheet.repeat_rows(0)
         sheet.outline_settings(True, True, False, False)  # the button that unfolds stands left of what it unfolds
@@ -216,14 +210,17 @@ class _TableSheet:
         return quotas
 
     def _colours(self) -> None:
-        sheet, over, last = self.sheet, self.styles.over, max(1, self.rows)
+        """Colours of codes, and a line under every row; both in each rule, as LibreOffice applies only the first."""
+        sheet, last = self.sheet, max(1, self.rows)
+        line: dict[str, object] = {"bottom": 1, "bottom_color": LINE}
         for number, column in enumerate(self.columns):
             for code, (fill, ink) in BADGES.get(column.key, {}).items():
-                look = over(font_color=ink, **({} if fill == "#FFFFFF" else {"bg_color": fill}))
+                colours = {"font_color": ink} if fill == "#FFFFFF" else {"font_color": ink, "bg_color": fill}
+                look = self.styles.over(**line, **colours)
                 rule = {"type": "cell", "criteria": "==", "value": f'"{code}"', "format": look}
                 sheet.conditional_format(1, number, last, number, rule)
-        line = {"type": "formula", "criteria": "=TRUE", "format": over(bottom=1, bottom_color=LINE)}
-        sheet.conditional_format(1, 0, last, len(self.columns) - 1, line)
+        rule = {"type": "formula", "criteria": "=TRUE", "format": self.styles.over(**line)}
+        sheet.conditional_format(1, 0, last, len(self.columns) - 1, rule)
 
 
 def _add_table(sheet: Any, rows: int, titles: Sequence[str], *, name: str) -> None:

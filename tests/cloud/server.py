@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 from aiohttp import web
@@ -64,28 +66,24 @@ def serve_snapshot(path: str | Path, **options: Any) -> Iterator[Server]:
 
 @contextmanager
 def _listening(endpoint: Endpoint, context: ssl.SSLContext) -> Iterator[int]:
-    loop = asyncio.new_event_loop()
-    started = threading.Event()
-    stop = asyncio.Event()
-    port = 0
+    """The port of 127.0.0.1 that the endpoint answers on while the context lasts."""
+    started: Future[tuple[int, Callable[[], object]]] = Future()
 
     async def run() -> None:
-        nonlocal port
+        stopped = asyncio.Event()
         runner = web.AppRunner(endpoint.application(), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
-        port = runner.addresses[0][1]
-        started.set()
-        await stop.wait()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context, backlog=1024).start()
+        loop = asyncio.get_running_loop()
+        started.set_result((runner.addresses[0][1], partial(loop.call_soon_threadsafe, stopped.set)))
+        await stopped.wait()
         await runner.cleanup()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
+    thread = Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
-    started.wait()
+    port, stop = started.result(timeout=30)
     try:
         yield port
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        stop()
         thread.join()
-        loop.close()

@@ -10,6 +10,7 @@ import pytest
 from auditor.policy.actions import actions, choose, doc_url
 from auditor.policy.editions import Verdict
 from auditor.policy.facts import Intent
+from auditor.policy.risk import risk
 
 CAUSES = sorted({cause for rule in actions().rule for cause in rule.cause} | {"other"})
 GATES = ("", "admin-rule", "nic-nsg", "subnet-nsg", "route", "egress", "firewall", "platform", "visibility")
@@ -77,8 +78,6 @@ def test_every_outcome_has_an_action_and_every_rule_an_outcome():
 
 def test_what_is_at_risk_has_something_to_do():
     """`no-action` is only said where the default risk is none or low."""
-    from auditor.policy.risk import risk
-
     for smtp, gate, intent in product(
         ("open", "restricted", "conditional", "blocked", "unknown"), GATES, get_args(Intent)
     ):

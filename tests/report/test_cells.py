@@ -17,6 +17,7 @@ from auditor.report.cells import (
     portal_link,
     serial,
     visible,
+    web_link,
 )
 from tests.report.hostile import NAMES
 
@@ -83,6 +84,20 @@ def test_portal_links():
     assert portal_link("", "t", "AzureCloud") == ""
     assert portal_link("javascript:alert(1)", "t", "AzureCloud") == ""
     assert portal_link("/" + "x" * URL_LIMIT, "t", "AzureCloud") == ""
+
+
+def test_web_links():
+    """A cell opens pages of the web, safely reached, and nothing else."""
+    assert web_link("https://learn.microsoft.com/azure") == "https://learn.microsoft.com/azure"
+    others = (
+        "",
+        "http://203.0.113.66/",
+        "javascript:alert(1)",
+        "internal:Sheet1!A1",
+        "https://x\n",
+        "https://" + "x" * 3000,
+    )
+    assert {web_link(address) for address in others} == {""}
 
 
 def test_times():

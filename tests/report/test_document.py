@@ -70,5 +70,5 @@ def test_later_schema_is_refused(tmp_path):
 
 def test_missing_file(tmp_path):
     """A file that is not there is an error with its name."""
-    with pytest.raises(AuditorError, match="none.json"):
+    with pytest.raises(AuditorError, match=r"none\.json"):
         read_json(tmp_path / "none.json")

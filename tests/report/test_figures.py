@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import msgspec
+
 from auditor.report.figures import summary
 from tests.report.factory import PlainWords, finding, guid, report, tenant
 
@@ -49,3 +51,14 @@ def test_nothing_found():
     figures = summary(report([]), PlainWords())
     assert (figures.vms, figures.smtp, figures.actions) == (0, {}, ())
     assert set(figures.risk.values()) == {0}
+
+
+def test_suppressed_vms_are_counted_apart():
+    """A suppressed VM keeps its verdict in the counts, but not its risk, and makes no work."""
+    findings = tenant(60)
+    hidden = [msgspec.structs.replace(f, suppressed="why (who, until when)") for f in findings[:20]]
+    figures = summary(report(hidden + findings[20:]), PlainWords())
+    assert figures.suppressed == 20
+    assert figures.smtp == Counter(f.smtp for f in findings)
+    assert {k: v for k, v in figures.risk.items() if v} == Counter(f.risk for f in findings[20:])
+    assert figures.actions == summary(report(findings[20:]), PlainWords()).actions

@@ -4,7 +4,7 @@ from random import Random
 
 from auditor.policy.facts import SubscriptionFacts
 from auditor.report.labels import Labels
-from auditor.report.rows import RISKS, VERDICTS, actions, firewalled, in_order, subscription_rows
+from auditor.report.rows import RISKS, VERDICTS, actions, called, firewalled, in_order, subscription_rows
 from tests.report.factory import FIREWALL, PlainWords, finding, guid, tenant
 
 LABELS = Labels.load("en")
@@ -37,6 +37,7 @@ def test_one_action_for_each_thing_to_do():
         ],
         WORDS,
         LABELS,
+        {},
     )
     assert [(a.action_code, a.target, a.vms, a.risk) for a in todo] == [
         ("allow-in-rule", NSG, 2, "high"),
@@ -53,13 +54,13 @@ def test_one_action_for_each_thing_to_do():
 
 def test_nothing_to_do_is_no_action():
     """`no-action` and an empty code make no row."""
-    assert actions([finding(1, action_code="no-action"), finding(2, action_code="")], WORDS, LABELS) == []
+    assert actions([finding(1, action_code="no-action"), finding(2, action_code="")], WORDS, LABELS, {}) == []
 
 
 def test_actions_settle_every_vm_once():
     """The counts of all rows add up to the VMs that have something to do, and each row's risks to its VMs."""
     findings = tenant(500)
-    todo = actions(findings, WORDS, LABELS)
+    todo = actions(findings, WORDS, LABELS, {})
     assert sum(a.vms for a in todo) == sum(f.action_code != "no-action" for f in findings)
     assert all(a.high + a.medium + a.low + a.none == a.vms for a in todo)
     assert [a.weight for a in todo] == sorted((a.weight for a in todo), reverse=True)
@@ -70,13 +71,13 @@ def test_more_risk_comes_first():
     many = [finding(n, action_code="b", risk="medium") for n in range(3)]
     equal = [finding(n, action_code="c", risk="low") for n in range(10)]
     one = [finding(99, action_code="a", risk="high")]
-    assert [a.action_code for a in actions(many + one + equal, WORDS, LABELS)] == ["c", "a", "b"]
+    assert [a.action_code for a in actions(many + one + equal, WORDS, LABELS, {})] == ["c", "a", "b"]
 
 
 def test_without_target_the_vms_say_where():
     """An action that names no resource is done in the subscriptions of its VMs."""
     group = [finding(n, action_code="use-relay") for n in (1, 60, 120)]
-    (todo,) = actions(group, WORDS, LABELS)
+    (todo,) = actions(group, WORDS, LABELS, {})
     assert todo.subscriptions == (guid(0), guid(1), guid(2))
 
 
@@ -107,3 +108,15 @@ def test_subscriptions_are_counted():
         assert row.vms == len(mine)
         assert {v: getattr(row, v) for v in VERDICTS} == {v: sum(f.smtp == v for f in mine) for v in VERDICTS}
         assert {r: getattr(row, r) for r in RISKS} == {r: sum(f.risk == r for f in mine) for r in RISKS}
+
+
+def test_names_of_resources():
+    """A subscription goes by its name, a rule and a subnet by themselves and what holds them, the rest by name."""
+    group = "/subscriptions/ABC/resourceGroups/rg/providers/Microsoft.Network"
+    assert called("/subscriptions/ABC", {"abc": "prod"}) == "prod"
+    assert called("/subscriptions/ABC", {}) == "ABC"
+    assert called(f"{group}/networkSecurityGroups/nsg", {}) == "nsg"
+    assert called(f"{group}/networkSecurityGroups/nsg/securityRules/deny", {}) == "nsg/deny"
+    assert called(f"{group}/firewallPolicies/p/ruleCollectionGroups/g/c/rule", {}) == "p/rule"
+    assert called("some rule", {}) == "some rule"
+    assert called("", {}) == ""

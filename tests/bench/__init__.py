@@ -1,0 +1,1 @@
+"""Figures. Not part of the test run: each module is a command."""

@@ -1,0 +1,1 @@
+"""Azure's own recorded answers, asked again of the judging rooms."""

@@ -1,0 +1,281 @@
+"""report.xlsx, opened again by openpyxl."""
+
+import zipfile
+from datetime import datetime
+from xml.etree import ElementTree
+
+import msgspec
+import openpyxl
+import pytest
+from openpyxl.utils.escape import unescape
+
+from auditor.report.cells import fitting
+from auditor.report.columns import COLUMNS, row
+from auditor.report.labels import Labels
+from auditor.report.rows import RISKS, in_order
+from auditor.report.tables import CHUNK, content
+from auditor.report.workbook import write_workbook
+from tests.report.factory import SCANNED, TENANT, PlainWords, finding, nic_finding, report, tenant
+from tests.report.hostile import NAMES
+from tests.report.test_csv import everything_named
+
+SHEETS = ["Summary", "VMs", "Actions", "Azure Firewall", "Subscriptions", "Coverage", "Legend"]
+TITLES = Labels.load("en").columns
+MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Writes a report and opens its workbook."""
+
+    def opened(run, **limits):
+        path = tmp_path / "report.xlsx"
+        write_workbook(content(run, PlainWords()), path, **limits)
+        return openpyxl.load_workbook(path)
+
+    return opened
+
+
+def records(sheet):
+    header, *lines = sheet.iter_rows()
+    titles = [cell.value for cell in header]
+    return [dict(zip(titles, line, strict=True)) for line in lines]
+
+
+def worksheets(path):
+    """The XML of every worksheet by the place of its sheet, parsed: a broken one fails here."""
+    with zipfile.ZipFile(path) as book:
+        names = [name for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
+        return {name: ElementTree.fromstring(book.read(name)) for name in names}
+
+
+def test_sheets(opened):
+    """The contract's sheets; *NICs* and *Suppressed* only where there is something to tell."""
+    assert opened(report(tenant(30))).sheetnames == SHEETS
+    one = finding(1, suppressed="why (who, until when)")
+    two = msgspec.structs.replace(one, nics=(nic_finding(one, "-1"), nic_finding(one, "-2")))
+    assert set(opened(report([two])).sheetnames) - set(SHEETS) == {"NICs", "Suppressed"}
+
+
+def test_no_vms(opened):
+    """A tenant without VMs has all sheets, each with its header and one empty line."""
+    book = opened(report([]))
+    assert book.sheetnames == SHEETS
+    assert book["VMs"].tables["VMs"].ref == "A1:AW2"
+
+
+def test_same_cells_as_the_csv(opened):
+    """Sheet *VMs* has the columns of `vms.csv`; text is the same text, times are dates in UTC."""
+    findings = tenant(60)
+    lines = records(opened(report(findings))["VMs"])
+    assert len(lines) == 60
+    for line, one in zip(lines, in_order(findings), strict=True):
+        for column, text in zip(COLUMNS, row(one, PlainWords(), SCANNED), strict=True):
+            cell = line[TITLES[column.title]]
+            if column.kind == "time":
+                assert abs(cell.value - datetime.fromisoformat(text).replace(tzinfo=None)).total_seconds() < 1
+                assert cell.is_date
+            else:
+                assert (cell.value or "") == text
+                assert cell.data_type in ("s", "inlineStr", "n" if not text else "s")
+
+
+def test_front_columns_come_first_and_the_rest_is_folded(opened):
+    """Ten columns are in sight, the others are grouped and hidden; header and first columns stay in sight."""
+    sheet = opened(report(tenant(20)))["VMs"]
+    front = sorted((column for column in COLUMNS if column.front), key=lambda column: column.front)
+    assert [cell.value for cell in sheet[1]][:10] == [TITLES[column.title] for column in front]
+    shown = [number for number in range(1, 50) if not _hidden(sheet, number)]
+    assert shown == list(range(1, 11))
+    assert sheet.freeze_panes == "D2"
+
+
+def _hidden(sheet, number):
+    for dimension in sheet.column_dimensions.values():
+        if dimension.min <= number <= dimension.max:
+            return dimension.hidden and dimension.outlineLevel == 1
+    raise AssertionError(f"column {number} has no width")
+
+
+@pytest.mark.parametrize("vms", [1, 7, CHUNK + 1])
+def test_tables(opened, vms):
+    """Every table sheet is one Excel table over exactly its rows, with filters and the titles of its header."""
+    book = opened(report(tenant(vms)))
+    for name in SHEETS[1:-1]:
+        sheet = book[name]
+        (table,) = sheet.tables.values()
+        assert (
+            table.ref == table.autoFilter.ref == f"A1:{sheet.cell(max(2, sheet.max_row), sheet.max_column).coordinate}"
+        )
+        assert table.column_names == [cell.value for cell in sheet[1]]
+        assert table.headerRowCount in (None, 1)
+    assert book["VMs"].max_row == vms + 1
+
+
+def test_risks_are_coloured(opened):
+    """Each risk has a rule of its own over the whole column."""
+    sheet = opened(report(tenant(20)))["VMs"]
+    rules = {
+        rule.formula[0]: str(area.sqref)
+        for area in sheet.conditional_formatting
+        for rule in area.rules
+        if rule.type == "cellIs"
+    }
+    assert {f'"{risk}"' for risk in RISKS} <= set(rules)
+    column = next(cell.column_letter for cell in sheet[1] if cell.value == TITLES["risk"])
+    assert {rules[f'"{risk}"'] for risk in RISKS} == {f"{column}2:{column}21"}
+
+
+def test_links(opened):
+    """A VM opens in the portal, the deciding gate in the legend; a doc page where actions name one."""
+    book = opened(report(tenant(40)))
+    for line in records(book["VMs"]):
+        link = line[TITLES["vm"]].hyperlink
+        assert f"{link.target}#{link.location}" == (
+            f"https://portal.azure.com/#@{TENANT}/resource{line[TITLES['vm_id']].value}"
+        )
+        decided = line[TITLES["decided_by"]]
+        assert bool(decided.hyperlink) == bool(decided.value)
+        if decided.hyperlink:
+            place = decided.hyperlink.location.removeprefix("'Legend'!")
+            assert book["Legend"][place].value == decided.value
+
+
+@pytest.mark.parametrize(("cloud", "portal"), [("AzureChinaCloud", "https://portal.azure.cn/"), ("private", None)])
+def test_links_of_other_clouds(opened, cloud, portal):
+    """Each cloud has its own portal; where none is known there is no link."""
+    sheet = opened(report([finding()], cloud=cloud))["VMs"]
+    link = sheet["A2"].hyperlink
+    assert (link and link.target) == portal
+    assert sheet["A2"].value == "vm-00001"
+
+
+def test_links_end_at_the_limit(opened):
+    """A sheet has no more links than allowed; the highest risks have theirs first; text is never lost."""
+    findings = tenant(60)
+    sheet = opened(report(findings), link_limit=25)["VMs"]
+    linked = [line for line in records(sheet) if line[TITLES["vm"]].hyperlink]
+    assert len(linked) == 25
+    assert sum(cell.hyperlink is not None for line in sheet.iter_rows() for cell in line) == 25
+    high = sum(f.risk == "high" for f in findings)
+    assert [line[TITLES["risk"]].value for line in linked].count("high") == min(high, 25)
+    assert all(line[TITLES["vm"]].value for line in records(sheet))
+
+
+def test_sheets_are_split_not_cut(opened):
+    """Beyond the row limit a table goes on in a further sheet, each a table with header and links of its own."""
+    findings = tenant(25)
+    book = opened(report(findings), row_limit=10, link_limit=10)
+    parts = [book[name] for name in ("VMs", "VMs (2)", "VMs (3)")]
+    assert [part.max_row - 1 for part in parts] == [10, 10, 5]
+    names = [line[TITLES["vm"]].value for part in parts for line in records(part)]
+    assert names == [f.vm for f in in_order(findings)]
+    assert [list(part.tables) for part in parts] == [["VMs"], ["VMs_2"], ["VMs_3"]]
+    assert all(part["A2"].hyperlink for part in parts)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_names(tmp_path, name):
+    """In every text column a name is text: no formula, no mark-up, no broken file, nothing lost unseen."""
+    path = tmp_path / "report.xlsx"
+    run = report([everything_named(name)])
+    write_workbook(content(run, PlainWords()), path)
+    for sheet in worksheets(path).values():
+        assert not list(sheet.iter(f"{MAIN}f"))
+        assert not list(sheet.iter(f"{MAIN}r"))
+    book = openpyxl.load_workbook(path)
+    (line,) = records(book["VMs"])
+    for key in ("vm", "subscription", "owner", "resource_group", "vm_id", "trail", "gaps", "allowed_to"):
+        cell = line[TITLES[key]]
+        assert (unescape(cell.value), cell.data_type) == (fitting(name), "s"), key
+    assert unescape(records(book["NICs"])[0][TITLES["vm"]].value) == fitting(name)
+    assert unescape(records(book["Azure Firewall"])[0][TITLES["owner"]].value) == fitting(name)
+
+
+def test_a_formulas_start_stays_text_when_edited(opened):
+    """Text that looks like a formula carries Excel's mark for text; other text needs none."""
+    sheet = opened(report([finding(1, owner="=1+1"), finding(2, owner="plain")]))["VMs"]
+    owners = [line[TITLES["owner"]] for line in records(sheet)]
+    assert {cell.value: bool(cell.quotePrefix) for cell in owners} == {"=1+1": True, "plain": False}
+
+
+def test_odd_times_stay_text(opened):
+    """What is no time, or none that Excel knows, is shown as it came."""
+    sheet = opened(report([finding(1, created="long ago"), finding(2, created="0001-01-01T00:00:00Z")]))["VMs"]
+    assert {line[TITLES["created"]].value for line in records(sheet)} == {"long ago", "0001-01-01T00:00:00Z"}
+
+
+def test_summary(opened):
+    """The figures stand on the first page as numbers, with three charts and what to do first."""
+    findings = tenant(120)
+    sheet = opened(report(findings))["Summary"]
+    values = {cell.value for line in sheet.iter_rows() for cell in line}
+    assert {120, sum(f.smtp == "open" for f in findings), sum(f.risk == "high" for f in findings)} <= values
+    assert len(sheet._charts) == 3
+    prepared = content(report(findings), PlainWords())
+    assert {action.action for action in prepared.figures.actions} <= values
+
+
+def test_charts_show_the_figures(opened):
+    """Each chart's series point at the cells that hold the counts by risk."""
+    findings = tenant(120)
+    sheet = opened(report(findings))["Summary"]
+    for chart, field in zip(sheet._charts, ("smtp", "path", "subscription"), strict=True):
+        for series, risk in zip(chart.series, RISKS, strict=True):
+            names = sheet[series.cat.strRef.f.partition("!")[2].replace("$", "")]
+            counts = sheet[series.val.numRef.f.partition("!")[2].replace("$", "")]
+            for (name,), (count,) in zip(names, counts, strict=True):
+                assert count.value == sum(getattr(f, field) == name.value and f.risk == risk for f in findings)
+
+
+def test_what_was_not_read_is_said_on_the_first_page(opened):
+    """A refused listing is named on the Summary; a complete run says so."""
+    sentences = {
+        complete: {cell.value for line in opened(run)["Summary"].iter_rows() for cell in line}
+        for complete, run in ((False, report([finding()])), (True, report([finding()], coverage=[], gaps=[])))
+    }
+    text = Labels.load("en").texts
+    assert text["incomplete"].format(count=1) in sentences[False]
+    assert text["complete"] in sentences[True]
+
+
+def test_legend_explains_every_column_and_code(opened):
+    """Each column, and each code that words are there for, has a line."""
+    lines = [[cell.value for cell in line] for line in opened(report([finding()]))["Legend"].iter_rows()]
+    codes = [line[1] for line in lines if len(line) > 1]
+    assert {column.key for column in COLUMNS} <= set(codes)
+    for column, listed in PlainWords().codes().items():
+        start = codes.index(column)
+        assert codes[start + 1 : start + 1 + len(listed)] == list(listed)
+
+
+def test_printing(opened):
+    """Sheets print in landscape, one page wide; tables repeat their header."""
+    book = opened(report(tenant(20)))
+    for sheet in book:
+        assert sheet.page_setup.orientation == "landscape"
+        assert sheet.page_setup.fitToWidth in (None, 1)  # one is what the format takes where nothing is said
+        assert sheet.page_setup.fitToHeight == (2 if sheet.title == "Summary" else 0)
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+    assert book["VMs"].print_title_rows == "$1:$1"
+
+
+def test_the_same_report_gives_the_same_file(tmp_path):
+    """Nothing in the workbook depends on when it was written."""
+    run = report(tenant(30))
+    for name in ("a.xlsx", "b.xlsx"):
+        write_workbook(content(run, PlainWords()), tmp_path / name)
+    assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
+
+
+def test_chinese(opened):
+    """In Chinese the sheets keep their names and the titles change."""
+    book = opened(report(tenant(20), lang="zh-CN"))
+    assert book.sheetnames == SHEETS
+    assert book["VMs"]["B1"].value == "风险"
+
+
+def test_no_scratch_is_left(tmp_path):
+    """Beside the workbook nothing remains."""
+    write_workbook(content(report(tenant(30)), PlainWords()), tmp_path / "report.xlsx")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.xlsx"]
