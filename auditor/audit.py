@@ -203,7 +203,10 @@ class Audit:
             result.reasons.append("sovereign-cloud")
         result.reasons.extend(self._caveats(facts))
         verdict = sight.outcome.verdict if sight else None
-        action = actions.choose(result.smtp, result.decided_by, result.platform, intent, result.cause)
+        outcome = (result.smtp, result.decided_by)
+        if "ipv6-bypass" in result.reasons and intent != "sender":
+            outcome = (result.ipv6, "")  # the way that is open is the one to act on
+        action = actions.choose(*outcome, result.platform, intent, result.cause)
         configuration = sight.configuration if sight else None
         firewall_id = sight.egress.firewall_id if sight else ""
         flag = sight.nic.allow_port_25_out if sight else None
@@ -256,8 +259,7 @@ class Audit:
             reasons=reasons,
             action_code=action,
             action_target=self._target(action, vm, sight, result),
-            doc_url=actions.doc_url(action)
-            or (sight.outcome.verdict.doc_url if sight and sight.outcome.verdict else ""),
+            doc_url=actions.doc_url(action) or (verdict.doc_url if verdict else ""),
             confidence=result.confidence,
             gaps=tuple(dict.fromkeys(g for g in result.gaps if g)),
             trail=_trail(steps) if sight else f"{result.decided_by} {result.smtp}",
@@ -284,6 +286,11 @@ class Audit:
         subnet = self._tenant.subnets.get(key(sight.configuration.subnet))
         if action == "close-port-25":
             return sight.nic.nsg or (subnet.nsg if subnet else "") or sight.configuration.subnet
+        if action in ("check-appliance", "check-on-premises"):
+            ways = [a for s in sight.egress.paths for a in s.appliances]
+            appliance = self._tenant.vms.get(ways[0]) if ways else None
+            decided = next((s.id for s in reversed(sight.egress.steps) if s.gate in ("next-hop", "route") and s.id), "")
+            return appliance.id if appliance else decided or sight.configuration.subnet
         if action == "run-diagnostic":
             return subnet.vnet if subnet else subscription
         if action == "allow-in-firewall":
@@ -309,9 +316,7 @@ _TOUCHES_SUBSCRIPTION = frozenset(
         "state-offer",
     }
 )
-_TOUCHES_GAP = frozenset(
-    {"grant-read", "extend-scope", "look-at-effective-routes", "check-appliance", "check-on-premises", "collect-again"}
-)
+_TOUCHES_GAP = frozenset({"grant-read", "extend-scope", "look-at-effective-routes", "collect-again"})
 _TOUCHES_VM = frozenset({"no-action", "deallocate-and-start", "confirm-with-test", "look-at-effective-rules"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from auditor import __version__
 from auditor.errors import AuditorError, UsageError
 
 if TYPE_CHECKING:
+    from auditor.collect.options import CollectOptions
     from auditor.config import Config
     from auditor.model.finding import Finding
     from auditor.scan import Scan
@@ -176,7 +177,9 @@ def scan(
 ) -> None:
     """Collect (or read a snapshot), judge every VM, write the reports."""
     settings = _settings(config, log_level, log_format)
-    formats = [f.strip() for f in format_.split(",")] if format_ is not None else list(settings.report.formats)
+    formats: list[str] = [*settings.report.formats]
+    if format_ is not None:
+        formats = [f.strip() for f in format_.split(",")]
     folder = output_dir or Path(settings.report.output_dir)
     threshold = fail_on.value if fail_on else settings.report.fail_on
     if baseline:
@@ -200,7 +203,7 @@ def scan(
             max_concurrency,
         ),
         resume,
-        no_progress,
+        settings.log.progress and not no_progress,
     )
     result = _judge(snapshot, settings, policy_edition)
     _write(result, folder, formats, settings.report.lang)
@@ -239,7 +242,7 @@ def collect(
         effective,
         max_concurrency,
     )
-    taken = _collect(snapshot, options, resume, no_progress, replace=False)
+    taken = _collect(snapshot, options, resume, settings.log.progress and not no_progress, replace=False)
     raise typer.Exit(_INCOMPLETE if taken.gaps() else 0)
 
 
@@ -305,7 +308,7 @@ def _options(
     source: Source | None,
     effective: Effective | None,
     concurrency: int | None,
-) -> object:
+) -> CollectOptions:
     from auditor.collect.options import CollectOptions
 
     scope, way = settings.scope, settings.collect
@@ -325,26 +328,27 @@ def _options(
     )
 
 
-def _snapshot(path: Path | None, live: Path, options: object, resume: bool, no_progress: bool) -> Snapshot:
+def _snapshot(
+    path: Path | None, live: Path, options: Callable[[], CollectOptions], resume: bool, progress: bool
+) -> Snapshot:
     from auditor.snapshot import Snapshot
 
     if path is not None:
         return Snapshot.open(path)
-    return _collect(live, options() if callable(options) else options, resume, no_progress, replace=True)
+    return _collect(live, options(), resume, progress, replace=True)
 
 
-def _collect(path: Path, options: object, resume: bool, no_progress: bool, *, replace: bool) -> Snapshot:
+def _collect(path: Path, options: CollectOptions, resume: bool, progress: bool, *, replace: bool) -> Snapshot:
     from auditor.collect import collect as run
-    from auditor.collect.options import CollectOptions, Silent
-    from auditor.collect.progress import Display
+    from auditor.collect.progress import watched
     from auditor.snapshot import SnapshotWriter
 
-    if not isinstance(options, CollectOptions):
-        raise TypeError(options)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    progress = Silent() if no_progress or not sys.stderr.isatty() else Display()
-    with SnapshotWriter(path, replace=replace and not resume, resume=resume) as writer:
-        return run(options, writer, progress).snapshot
+    with (
+        SnapshotWriter(path, replace=replace and not resume, resume=resume) as writer,
+        watched(sys.stderr, wanted=progress) as display,
+    ):
+        return run(options, writer, display).snapshot
 
 
 def _judge(snapshot: Snapshot, settings: Config, edition: Edition | None) -> Scan:

@@ -15,6 +15,7 @@ from auditor.model.ids import subscription_of
 from auditor.model.resources import Tenant
 from auditor.policy.facts import SubscriptionFacts
 from auditor.report.content import CoverageRow, Report
+from auditor.report.rows import in_order
 from auditor.snapshot import Snapshot
 
 # What a scan lists in every subscription, as Azure spells the types; an answer of an action is no listing.
@@ -85,7 +86,7 @@ def judge(snapshot: Snapshot, config: Config, edition: str, now: datetime | None
         )
     when = now or datetime.now(UTC)
     audit = Audit(tenant, config, edition, when.date())
-    findings = sorted(audit.findings(), key=_order)
+    findings = in_order(audit.findings())
     guids = dict.fromkeys([*(s.lower() for s in scope), *(f.subscription_id.lower() for f in findings)])
     facts = tuple(audit.facts(guid) for guid in guids)
     report = Report(
@@ -100,12 +101,9 @@ def judge(snapshot: Snapshot, config: Config, edition: str, now: datetime | None
         origin=snapshot.manifest.origin,
         snapshot=str(snapshot.path),
         version=__version__,
+        lang=config.report.lang,
     )
     return Scan(report, _complete(tenant.gaps, findings))
-
-
-def _order(finding: Finding) -> tuple[str, ...]:
-    return (finding.subscription, finding.resource_group, finding.vm, finding.subscription_id, finding.vm_id)
 
 
 def _complete(gaps: list[Gap], findings: list[Finding]) -> bool:

@@ -13,6 +13,7 @@ import logging
 import random
 import re
 import ssl
+from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -35,6 +36,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.core.policies import ARMHttpLoggingPolicy, AsyncARMChallengeAuthenticationPolicy
 from msgspec import Struct
+from yarl import URL
 
 from auditor import __version__
 from auditor.collect.clouds import Cloud
@@ -161,6 +163,39 @@ class PatientRetry(policies.AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
         return min(self.backoff_factor * 2 ** min(tries, 16), self.backoff_max) if tries else 0
 
 
+class Transport(AioHttpTransport):  # type: ignore[misc]  # the SDK gives it no type
+    """The SDK's transport, through the proxy that the environment names for a host.
+
+    Looked up once a host; aiohttp's own way takes a thread each time. The proxy's name and password go into a header,
+    since errors and logs show the address.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._ways: dict[str, dict[str, Any]] = {}
+
+    async def send(self, request: HttpRequest, **config: Any) -> Any:
+        """Send it; what is not HTTPS, a machine's own identity endpoint, goes directly."""
+        parts = urlsplit(request.url)
+        if parts.scheme == "https":
+            if parts.netloc not in self._ways:
+                self._ways[parts.netloc] = _way(parts.netloc)
+            config |= self._ways[parts.netloc]
+        return await super().send(request, **config)
+
+
+def _way(host: str) -> dict[str, Any]:
+    proxy = getproxies().get("https")
+    if not proxy or proxy_bypass(host):
+        return {}
+    url = URL(proxy if "://" in proxy else f"http://{proxy}")
+    way: dict[str, Any] = {"proxy": str(url.with_user(None))}
+    if url.user:
+        named = b64encode(f"{url.user}:{url.password or ''}".encode()).decode()
+        way["proxy_headers"] = {"Proxy-Authorization": f"Basic {named}"}
+    return way
+
+
 class Arm:
     """Azure Resource Manager of one cloud. Make one with `connect`."""
 
@@ -265,7 +300,7 @@ class Arm:
         for name in CLIENTS:
             before = self._clients[name] = asyncio.create_task(self._made(name, before))
         if before:
-            before.add_done_callback(lambda _: (gc.freeze(), gc.enable()))
+            before.add_done_callback(_settle)
 
     async def close(self) -> None:
         """Wait for the clients that are still being imported; a thread cannot be stopped."""
@@ -290,7 +325,6 @@ class Arm:
         return [
             policies.RequestIdPolicy(),
             policies.UserAgentPolicy(base_user_agent=f"auditor/{__version__} ({name})"),
-            policies.ProxyPolicy(_proxies(self._host)),
             PatientRetry(self._patience),
             Gate(self._places, self.requests),
             AsyncARMChallengeAuthenticationPolicy(self._identity, self.cloud.scope),
@@ -318,7 +352,7 @@ async def connect(options: CollectOptions, cloud: Cloud, environ: Mapping[str, s
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         )
-        transport = AioHttpTransport(
+        transport = Transport(
             session=session,
             session_owner=False,
             connection_timeout=options.patience.connect_timeout,
@@ -333,7 +367,6 @@ async def connect(options: CollectOptions, cloud: Cloud, environ: Mapping[str, s
             environ,
             verify=bundle or True,
             transport=transport,
-            proxies=_proxies(cloud.authority),
             retry_total=patience.connections,
             retry_backoff_factor=patience.backoff,
             retry_backoff_max=patience.backoff_max,
@@ -345,10 +378,9 @@ async def connect(options: CollectOptions, cloud: Cloud, environ: Mapping[str, s
         yield arm
 
 
-def _proxies(host: str) -> dict[str, str]:
-    """The proxy for a host as the environment has it, looked up once: aiohttp would do it in a thread each time."""
-    proxy = getproxies().get("https")
-    return {"https": proxy} if proxy and not proxy_bypass(host) else {}
+def _settle(_: asyncio.Task[Any]) -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def _tls(bundle: str | None) -> ssl.SSLContext:

@@ -15,7 +15,7 @@ import logging
 import os
 import re
 from asyncio import TaskGroup
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
@@ -50,6 +50,7 @@ class Properties(Struct, rename="camel"):
     virtual_wan: Ref | None = None
     base_policy: Ref | None = None
     firewall_policy: Ref | None = None
+    instance_view: msgspec.Raw = msgspec.Raw()  # empty where there is none
 
 
 class Offer(Struct, rename="camel"):
@@ -111,7 +112,7 @@ class Collection:
         self._locations: dict[str, str] = {}  # of a NIC, by subscription
         self._seen: set[str] = set()  # firewall policies and IP groups that were listed or asked for
         self._wanted: dict[str, tuple[Listing, str]] = {}  # those that something refers to
-        self._follow: dict[Listing, Callable[[TaskGroup, bytes], None]] = {
+        self._follow: dict[Listing, Callable[[TaskGroup, Document, bytes], None]] = {
             listings.SCALE_SETS: self._scale_set,
             listings.POLICIES: self._policy,
             listings.OF_POLICY[0]: self._rules,
@@ -168,7 +169,8 @@ class Collection:
         found: dict[str, Document] = {}
 
         def chosen(page: list[bytes]) -> list[bytes]:
-            return [document for document in page if self._chosen(_read(document), members)]
+            return [raw for raw, document in self._understood(listings.SUBSCRIPTIONS, "", page)
+                    if self._chosen(document, members)]  # fmt: skip
 
         async for page in self._list(listings.SUBSCRIPTIONS, "", change=chosen):
             found |= {name_of(document.id).lower(): document for document in map(_read, page)}
@@ -189,7 +191,7 @@ class Collection:
             async for page in self._list(listings.DESCENDANTS, scope, aside=True):
                 members |= {
                     name_of(document.id).lower()
-                    for document in map(_read, page)
+                    for _, document in self._understood(listings.DESCENDANTS, scope, page)
                     if (document.type or "").lower().endswith("/subscriptions")
                 }
             for gap in self._writer.gaps:
@@ -245,21 +247,20 @@ class Collection:
         follow = self._follow.get(listing)
         async for page in self._list(listing, scope):
             if follow:
-                for document in page:
-                    follow(group, document)
+                for raw, document in self._understood(listing, scope, page):
+                    follow(group, document, raw)
 
     async def _machines(self, scope: str) -> None:
         """VMs with their power state. The states come first, so that each page of VMs is whole when it is kept."""
         views: dict[str, msgspec.Raw] = {}
         async for page in self._list(listings.VM_STATES, scope, aside=True):
-            for document in page:
-                parts = _parts(document)
-                view = _parts(parts["properties"]).get("instanceView") if "properties" in parts else None
-                if view is not None:
-                    views[key(_text(parts["id"]))] = view.copy()
+            for _, document in self._understood(listings.VM_STATES, scope, page):
+                if document.properties and bytes(document.properties.instance_view):
+                    views[key(document.id)] = document.properties.instance_view.copy()
 
         def complete(page: list[bytes]) -> list[bytes]:
-            return [_with_view(document, views) for document in page]
+            return [_with_view(raw, views.get(key(document.id)))
+                    for raw, document in self._understood(listings.VMS, scope, page, keep=True)]  # fmt: skip
 
         async for _ in self._list(listings.VMS, scope, change=complete):
             pass
@@ -267,16 +268,16 @@ class Collection:
     async def _resources(self, group: TaskGroup, scope: str) -> None:
         """The list of everything: keeps the oldest resource, and asks for gateways where there are some."""
         oldest: tuple[str, bytes] | None = None
-        places: set[tuple[str, str]] = set()
+        places: dict[tuple[str, str], str] = {}  # resource groups as Azure spells them first, by kind and group
 
         def useful(page: list[bytes]) -> list[bytes]:
             nonlocal oldest
             kept = []
-            for raw in page:
-                document = _read(raw)
+            for raw, document in self._understood(listings.RESOURCES, scope, page):
                 kind = (document.type or "").lower()
                 if kind in listings.OF_RESOURCE_GROUP:
-                    places.add((group_of(document.id).lower(), kind))
+                    group_name = group_of(document.id)
+                    places.setdefault((kind, group_name.lower()), group_name)
                 elif (created := document.created_time) and kind not in listings.LISTED:
                     if oldest and created[:19] >= oldest[0]:
                         continue
@@ -290,7 +291,7 @@ class Collection:
             useful(page)  # again for the pages of a resumed collection
         if oldest and f"oldest {scope}" not in self._writer.recorded:
             self._keep(f"oldest {scope}", listings.RESOURCES.kind, [oldest[1]])
-        for name, kind in sorted(places):
+        for (kind, _), name in sorted(places.items()):
             place = f"{scope}/resourceGroups/{name}"
             group.create_task(self._plain(group, listings.OF_RESOURCE_GROUP[kind], place))
 
@@ -300,39 +301,34 @@ class Collection:
         for listing in children:
             group.create_task(self._plain(group, listing, parent))
 
-    def _scale_set(self, group: TaskGroup, raw: bytes) -> None:
-        document = _read(raw)
+    def _scale_set(self, group: TaskGroup, document: Document, _: bytes) -> None:
         mode = document.properties.orchestration_mode if document.properties else None
         if (mode or "uniform").lower() == "uniform":
             self._children(group, document.id, listings.OF_UNIFORM_SCALE_SET)
 
-    def _policy(self, group: TaskGroup, raw: bytes) -> None:
-        document = _read(raw)
+    def _policy(self, group: TaskGroup, document: Document, _: bytes) -> None:
         self._seen.add(key(document.id))
         self._children(group, document.id, listings.OF_POLICY)
         if document.properties and document.properties.base_policy:
             self._want(listings.POLICIES, document.properties.base_policy.id)
 
-    def _firewall(self, _: TaskGroup, raw: bytes) -> None:
-        document = _read(raw)
+    def _firewall(self, group: TaskGroup, document: Document, _: bytes) -> None:
         if document.properties and document.properties.firewall_policy:
             self._want(listings.POLICIES, document.properties.firewall_policy.id)
 
-    def _rules(self, _: TaskGroup, raw: bytes) -> None:
+    def _rules(self, group: TaskGroup, document: Document, raw: bytes) -> None:
         for resource_id in set(_IP_GROUP.findall(raw)):
             self._want(listings.IP_GROUPS, resource_id.decode())
 
-    def _ip_group(self, _: TaskGroup, raw: bytes) -> None:
-        self._seen.add(key(_read(raw).id))
+    def _ip_group(self, group: TaskGroup, document: Document, _: bytes) -> None:
+        self._seen.add(key(document.id))
 
-    def _hub(self, group: TaskGroup, raw: bytes) -> None:
-        document = _read(raw)
+    def _hub(self, group: TaskGroup, document: Document, _: bytes) -> None:
         self._children(group, document.id, listings.OF_HUB)
         if document.properties and document.properties.virtual_wan:
             self._children(group, document.id, listings.OF_WAN_HUB)
 
-    def _nic(self, _: TaskGroup, raw: bytes) -> None:
-        document = _read(raw)
+    def _nic(self, group: TaskGroup, document: Document, _: bytes) -> None:
         if document.location:
             subscription = subscription_of(document.id)
             self._locations[subscription] = min(document.location, self._locations.get(subscription, document.location))
@@ -350,9 +346,10 @@ class Collection:
                     group.create_task(self._referred(group, *self._wanted[wanted]))
 
     async def _referred(self, group: TaskGroup, listing: Listing, resource_id: str) -> None:
-        document = await self._one(listings.single(listing), resource_id)
-        if document:
-            self._follow[listing](group, document)
+        raw = await self._one(listings.single(listing), resource_id)
+        if raw:
+            for _, document in self._understood(listing, resource_id, [raw]):
+                self._follow[listing](group, document, raw)
 
     async def _service_tags(self) -> None:
         """The tags, once: the list is the same for every subscription. A few are asked, should one not know them."""
@@ -414,6 +411,20 @@ class Collection:
         self._keep(address, listing.kind, [document])
         return document
 
+    def _understood(
+        self, listing: Listing, scope: str, page: list[bytes], *, keep: bool = False
+    ) -> Iterator[tuple[bytes, Document]]:
+        """The documents with what they lead to. Where that is not to be seen in one, it is a gap; `keep` gives the
+        document all the same."""
+        for raw in page:
+            try:
+                yield raw, _read(raw)
+            except msgspec.ValidationError as error:
+                odd = Refused(200, "MalformedDocument", str(error))
+                self._gap(listing, scope, odd, f"a document of {listing.address(scope)}")
+                if keep:
+                    yield raw, Document("")
+
     def _recorded(self, address: str) -> list[Page]:
         """The pages there are already. A failure that may have passed is no page; a refusal ends the listing."""
         pages = self._writer.recorded.get(address, [])
@@ -427,10 +438,10 @@ class Collection:
             self._documents += len(documents)
             self._progress.page(kind, len(documents))
 
-    def _gap(self, listing: Listing, scope: str, refused: Refused) -> None:
+    def _gap(self, listing: Listing, scope: str, refused: Refused, name: str = "") -> None:
         gap = Gap(scope or "/subscriptions", listing.kind, refused.status, refused.code, refused.message)
         log.warning("%s of %s: %s", gap.kind, gap.scope, refused)
-        self._writer.gap(gap, listing.address(scope))
+        self._writer.gap(gap, name or listing.address(scope))
         self._progress.gap(gap)
 
 
@@ -444,18 +455,13 @@ def _has_resources(document: Document) -> bool:
     return (document.state or "").lower() != "deleted" and not quota.startswith("AAD_")
 
 
-def _with_view(document: bytes, views: dict[str, msgspec.Raw]) -> bytes:
-    parts = _parts(document)
-    view = views.get(key(_text(parts["id"])))
-    properties = _parts(parts["properties"]) if "properties" in parts else {}
-    if view is None or "instanceView" in properties:
-        return document
-    parts["properties"] = msgspec.Raw(msgspec.json.encode({**properties, "instanceView": view}))
-    return msgspec.json.encode(parts)
-
-
-def _text(raw: msgspec.Raw) -> str:
-    return msgspec.json.decode(raw, type=str)
+def _with_view(raw: bytes, view: msgspec.Raw | None) -> bytes:
+    """The VM with its instance view, byte for byte otherwise."""
+    if view is None:
+        return raw
+    parts = _parts(raw)
+    properties = {**_parts(parts["properties"]), "instanceView": view} if "properties" in parts else {}
+    return msgspec.json.encode({**parts, "properties": msgspec.Raw(msgspec.json.encode(properties))})
 
 
 def _first(group: BaseExceptionGroup[AuditorError]) -> AuditorError:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet, address
 from auditor.model.finding import Step
 from auditor.model.ids import key, name_of
-from auditor.model.resources import IpConfiguration, Nic, Subnet, Tenant, VirtualMachine
+from auditor.model.resources import IpConfiguration, Nic, Rule, Subnet, Tenant, VirtualMachine
 from auditor.network.firewall import FirewallRules
 from auditor.network.gateways import Gateways
 from auditor.network.lines import ALLOW, ALWAYS, DENY, NAMED, PASS, LineList, Ruling, VnetTag
@@ -127,7 +127,7 @@ class Network:
         alike = (
             key(nic.nsg),
             effective,
-            own.segment(source) if own else 0,
+            own.segment(source) if own is not None else 0,
             tuple(lines.segment(source) for lines in place.lists),
             groups,
             outbound.path,
@@ -158,7 +158,7 @@ class Network:
         ways = tuple((part, self._ways.of(subnet, part.hop)) for part in view.parts)
         admin_rules = self._admin_rules(subnet.vnet, bits)
         own = self._nsg(subnet.nsg, bits) if subnet.nsg else None
-        lists = [lines for lines in (admin_rules, own) if lines]
+        lists = [lines for lines in (admin_rules, own) if lines is not None]
         for _, way in ways:
             if way.firewall:
                 lists.append(self._firewall_rules.lines(way.firewall))
@@ -242,7 +242,7 @@ class _Join:
         direct = any(w.path == DIRECT for _, w in self.place.ways)
         leg = next((w for _, w in self.place.ways if w.egress_id), None)
         view = self.place.view
-        if self.place.subnet is not None and self.place.admin is None:
+        if self.place.subnet is not None and self.place.admin is None and not self._admin_answered():
             self.note("admin-rules-not-asked")
         if view.effective:
             self.note("effective-routes-used")
@@ -277,6 +277,10 @@ class _Join:
             inferred=self.inferred,
             direct=direct,
         )
+
+    def _admin_answered(self) -> bool:
+        answers = self.tenant.effective_nsgs.get(key(self.nic.id), ())
+        return any(answer.gate == "admin-rule" for answer in answers)
 
     def note(self, *reasons: str, gap: str = "") -> None:
         self.reasons.extend(reasons)
@@ -321,11 +325,31 @@ class _Join:
             found["subnet-nsg"] = (None, "")
         elif place.nsg_id:
             found["subnet-nsg"] = (place.nsg, place.nsg_id)
-        for effective in self.tenant.effective_nsgs.get(key(nic.id), ()) if self.bits == V4 else ():
-            make = admin if effective.gate == "admin-rule" else nsg
-            found[effective.gate] = (make(effective.nsg.rules, self.network.tags, self.bits), effective.nsg.id)
-            self.note("effective-rules-used")
+        if self.bits == V4:
+            found.update(self._effective())
         return [(gate, *found[gate]) for gate in ("admin-rule", "nic-nsg", "subnet-nsg") if gate in found]
+
+    def _effective(self) -> dict[str, tuple[LineList | None, str]]:
+        """What Azure answered for this NIC, by gate. An empty list says nothing: every NSG has its default rules.
+
+        Admin rules of several managers have no documented order among them: where more than one speaks, not known.
+        """
+        answers: dict[str, dict[str, dict[str, Rule]]] = {}
+        for answer in self.tenant.effective_nsgs.get(key(self.nic.id), ()):
+            if answer.nsg.rules:
+                rules = answers.setdefault(answer.gate, {}).setdefault(answer.nsg.id, {})
+                rules.update({rule.id: rule for rule in answer.nsg.rules})
+        found: dict[str, tuple[LineList | None, str]] = {}
+        for gate, groups in answers.items():
+            make = admin if gate == "admin-rule" else nsg
+            lists = {
+                group: make(sorted(rules.values(), key=lambda r: r.priority), self.network.tags, self.bits)
+                for group, rules in groups.items()
+            }
+            speaking = [group for group, lines in lists.items() if lines] or list(lists)
+            found[gate] = (lists[speaking[0]] if len(speaking) == 1 else None, speaking[0])
+            self.note("effective-rules-used")
+        return found
 
     def _rule_notes(
         self,
@@ -342,6 +366,7 @@ class _Join:
         if ruling.source_ports:
             self.note("source-port-rule")
             self.inferred = True
+        self._excerpt(ruling)
         if gate != "admin-rule" and self.place.view.vnet_tag.definite:
             without = lines.decide(self.source, self.groups, VnetTag.private(self.bits))
             if without.held(DENY) != ruling.held(DENY):
@@ -357,6 +382,12 @@ class _Join:
             self.note("admin-rule-denies")
         elif gate == "admin-rule" and ruling.held(ALWAYS):
             self.note("admin-rule-allows")
+
+    def _excerpt(self, ruling: Ruling) -> None:
+        """Say so where the shipped excerpt of service tags had to stand for the tenant's own list."""
+        if ruling.excerpt:
+            self.note("tag-excerpt")
+            self.inferred = True
 
     def _rules_code(self, gates: list[Gate], rulings: dict[str, Ruling], always: AddressSet) -> tuple[str, str]:
         if not gates:
@@ -483,6 +514,7 @@ class _Join:
             self.note("threat-intelligence")
         if ruling.names:
             self.note("firewall-fqdn")
+        self._excerpt(ruling)
         self._firewall_gaps(ruling)
         best = ruling.decider(addresses, ALLOW) if allowed else ruling.decider(addresses, DENY)
         rule = best.id if best else ""
@@ -492,7 +524,7 @@ class _Join:
 
     def _named_rule(self, way: Way) -> str:
         lines = self.network._firewall_rules.lines(way.firewall) if way.firewall else None
-        return lines.naming(self.source) if lines else ""
+        return lines.naming(self.source) if lines is not None else ""
 
     def _firewall_gaps(self, ruling: Ruling) -> None:
         codes = {

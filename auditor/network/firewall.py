@@ -101,6 +101,7 @@ class FirewallRules:
             unresolved=(*unseen, *(HOST + fqdn for fqdn in rule.fqdns)),
             unseen_sources=unseen_sources,
             conditions=rule.unknown_fields,
+            excerpt=self._tags.rests_on_excerpt(rule.destinations),
         )
 
     def _addresses(self, texts: Iterable[str], groups: Iterable[str]) -> tuple[AddressSet, tuple[str, ...]]:

@@ -56,6 +56,7 @@ class Line(Struct, frozen=True):
     unseen_sources: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     source_ports: bool = False
+    excerpt: bool = False  # a service tag of the shipped excerpt is among the destinations
 
 
 class Part(Struct, frozen=True):
@@ -74,6 +75,7 @@ class Ruling(Struct, frozen=True, dict=True):
     parts: tuple[Part, ...]
     bits: int = V4
     source_ports: bool = False  # a line that holds for some source ports only was met
+    excerpt: bool = False  # a line that rests on the shipped excerpt of service tags was met
 
     @cached_property
     def _held(self) -> dict[str, AddressSet]:
@@ -129,6 +131,10 @@ class LineList:
         self.groups = frozenset(g for line in self._lines for g in line.groups)
         self._rulings: dict[tuple[int, frozenset[str], VnetTag], Ruling] = {}
 
+    def __bool__(self) -> bool:
+        """Whether any line concerns TCP 25."""
+        return bool(self._lines)
+
     def segment(self, source: int | None) -> int:
         """Sources with the same number are alike to every line; -1 where the address is not known."""
         return -1 if source is None else bisect_right(self._edges, source)
@@ -152,11 +158,12 @@ class LineList:
     def _decide(self, source: int | None, groups: frozenset[str], vnet: VnetTag) -> Ruling:
         parts: list[Part] = []
         left: _Left = [(PUBLIC[self.bits], frozenset(), ())]
-        source_ports = False
+        source_ports = excerpt = False
         for line in self._lines:
             matches = _matches(line, source, groups)
             if matches is False:
                 continue
+            excerpt |= line.excerpt
             if line.source_ports:
                 source_ports = True
                 if line.accesses == {DENY}:
@@ -171,7 +178,7 @@ class LineList:
         for addresses, maybe, why in left:
             access = _settle(maybe, why, self._last)
             parts.append(Part(addresses, access, "", "", why if access in (UNKNOWN, NAMED) else ()))
-        return Ruling(tuple(parts), self.bits, source_ports)
+        return Ruling(tuple(parts), self.bits, source_ports, excerpt)
 
 
 def _settle(maybe: frozenset[str], why: tuple[str, ...], access: str) -> str:

@@ -174,6 +174,8 @@ class Routes:
         for route in table.routes if table else ():
             hop = hop_of(route.hop_type, route.hop_ips)
             found = self._tags.resolve(route.prefix, bits)
+            if self._tags.rests_on_excerpt((route.prefix,)):
+                hop = replace(hop, reasons=(*hop.reasons, "tag-excerpt"))
             label = f"{name_of(table.id) if table else ''}/{route.name} {route.prefix}"
             if found is None:
                 unresolved.append((route, hop))

@@ -57,6 +57,7 @@ def _line(rule: Rule, tags: Tags, bits: int, accesses: dict[str, str]) -> Line:
         unresolved=tuple(unresolved),
         unseen_sources=unseen,
         source_ports=not any_port(rule.source_ports),
+        excerpt=tags.rests_on_excerpt(rule.destinations),
     )
 
 

@@ -7,7 +7,7 @@ where the snapshot has none, from the dated excerpt that ships with the tool.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -44,7 +44,6 @@ class Tags:
         self._fall_back = {} if listed or cloud != "AzureCloud" else excerpt().tags
         self._sets: dict[tuple[str, int], AddressSet | None] = {}
         self._names: dict[AddressSet, str] = {}
-        self.from_excerpt: set[str] = set()  # tags that were answered by the excerpt
 
     def resolve(self, text: str, bits: int = V4) -> AddressSet | None:
         """The addresses of a prefix, range, `*` or service tag; None for a tag whose addresses are not known."""
@@ -69,10 +68,11 @@ class Tags:
         name = tag.lower()
         if name == "internet":
             return tuple(p for public in PUBLIC.values() for p in public.prefixes())
-        found = self._listed.get(name)
-        if found is None and (found := self._fall_back.get(name)) is not None:
-            self.from_excerpt.add(name)
-        return found or ()
+        return self._listed.get(name) or self._fall_back.get(name) or ()
+
+    def rests_on_excerpt(self, texts: Iterable[str]) -> bool:
+        """Whether any of these is a tag that only the shipped excerpt knows."""
+        return any(text.lower() in self._fall_back for text in texts)
 
     def _tag(self, name: str, bits: int) -> AddressSet | None:
         if name == "internet":

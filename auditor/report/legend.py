@@ -64,7 +64,7 @@ class Legend:
 def write_legend(sheet: Any, styles: Styles, legend: Legend) -> None:
     text = legend.labels.text
     sheet.hide_gridlines(2)
-    for number, width in enumerate((2, 26, 32, 100, 86)):
+    for number, width in enumerate((2, 40, 34, 100, 86)):
         sheet.set_column(number, number, width)
     sheet.set_row(0, 34)
     sheet.write_string(0, 1, text("legend"), styles.of(font_size=20, bold=True, font_color=NAVY, valign="vcenter"))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -152,13 +151,19 @@ def some(names: Iterable[str], limit: int, labels: Labels) -> str:
 
 
 def subscription_rows(facts: Iterable[SubscriptionFacts], findings: Iterable[Finding]) -> list[SubscriptionRow]:
-    """Every subscription in scope, with or without VMs, and any that only a VM shows; by name, then id."""
+    """Every subscription in scope, with or without VMs, and any that only a VM shows; by name, then id.
+
+    Suppressed VMs count by verdict, not by risk.
+    """
     known = {f.subscription_id.lower(): f for f in facts}
     tally: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for (identity, name, smtp, risk), count in _counted(findings):
-        subscription = identity.lower()
-        known.setdefault(subscription, SubscriptionFacts(subscription_id=identity, name=name))
-        tally[subscription].update({"vms": count, f"smtp {smtp}": count, f"risk {risk}": count})
+    for finding in findings:
+        subscription = finding.subscription_id.lower()
+        if subscription not in known:
+            known[subscription] = SubscriptionFacts(subscription_id=subscription, name=finding.subscription)
+        tally[subscription].update(("vms", f"smtp {finding.smtp}"))
+        if not finding.suppressed:
+            tally[subscription][f"risk {finding.risk}"] += 1
     return [
         SubscriptionRow(
             facts=known[subscription],
@@ -168,7 +173,3 @@ def subscription_rows(facts: Iterable[SubscriptionFacts], findings: Iterable[Fin
         )
         for subscription in sorted(known, key=lambda s: (known[s].name.casefold(), s))
     ]
-
-
-def _counted(findings: Iterable[Finding]) -> Iterator[tuple[tuple[str, str, str, str], int]]:
-    return iter(Counter(map(attrgetter("subscription_id", "subscription", "smtp", "risk"), findings)).items())

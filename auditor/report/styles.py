@@ -61,7 +61,7 @@ class Styles:
 
 def lines(text: str, width: float) -> int:
     """How many lines a text takes in so many characters ; East Asian letters are twice as wide."""
-    letters = sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+    letters = len(text) if text.isascii() else sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
     return max(1, ceil(letters / (width * 1.1)))
 
 

@@ -104,18 +104,18 @@ def _places(resource_id: str, kind: str, doc: Doc, raw: bytes) -> Iterator[tuple
 
 
 def _without_view(doc: Doc, raw: bytes) -> bytes:
-    if "instanceView" not in doc.get("properties", {}):
+    if "instanceView" not in (doc.get("properties") or {}):
         return raw
     properties = {k: v for k, v in doc["properties"].items() if k != "instanceView"}
     return msgspec.json.encode({**doc, "properties": properties})
 
 
 def _only_view(doc: Doc) -> bytes:
-    view = doc.get("properties", {}).get("instanceView")
-    properties = {} if view is None else {"instanceView": view}
-    return msgspec.json.encode(
-        {k: doc[k] for k in ("id", "name", "type", "location") if k in doc} | {"properties": properties}
-    )
+    properties = doc.get("properties")
+    if isinstance(properties, dict):
+        properties = {k: v for k, v in properties.items() if k == "instanceView"}
+    seen = {k: doc[k] for k in ("id", "name", "type", "location") if k in doc}
+    return msgspec.json.encode({**seen, "properties": properties})
 
 
 def _refused(gap: Gap) -> str:

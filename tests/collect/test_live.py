@@ -96,6 +96,27 @@ def test_vms_are_kept_without_their_state(collected):
     assert result.gaps == (gap,)
 
 
+def test_odd_documents_are_kept_and_said_to_be_odd(collected):
+    """What cannot be followed because a field is of the wrong type is kept as it came, and is a gap."""
+    app = Sub(1)
+    odd = [
+        app.resource("Microsoft.Compute/virtualMachineScaleSets", "odd", {"orchestrationMode": 7}),
+        app.resource("Microsoft.Network/firewallPolicies", "odd", {"basePolicy": "none"}),
+        {**app.resource("Microsoft.Compute/virtualMachines", "odd"), "properties": []},
+        {**app.resource("Microsoft.Network/networkInterfaces", "odd"), "location": None, "properties": None},
+    ]
+    documents = encoded([app.document(), *odd])
+    with serve(documents) as server:
+        result = collected(server)
+    assert lines(result) == sorted(documents)
+    assert sorted((gap.kind.rpartition("/")[2], gap.code) for gap in result.gaps) == [
+        ("firewallPolicies", "MalformedDocument"),
+        ("instanceView", "MalformedDocument"),
+        ("virtualMachineScaleSets", "MalformedDocument"),
+        ("virtualMachines", "MalformedDocument"),
+    ]
+
+
 def test_no_subscription_is_an_error(collected):
     """An identity that sees nothing gets told so; an empty report would look clean."""
     with serve([]) as server, pytest.raises(AuditorError, match=r"No subscription to read.*Reader"):

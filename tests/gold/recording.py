@@ -26,6 +26,8 @@ NO_ORACLE = {
     "ipFlowVerify_2020-09-03_4a824d11": "no oracle: Azure answered Unknown",
     "ipFlowVerify_2020-09-03_60236624": "no oracle: Azure answered Unknown",
     "ipFlowVerify_2021-05-26_a7c5ae5e": "no oracle: Azure answered Deny and named an Allow rule",
+    # The test that recorded it writes scr1 and, in record mode, asks before Azure has applied it; a later one waits.
+    "securityGroupView_2018-01-15_3fc910b9": "no oracle: the rule scr1 was written just before and not yet applied",
 }
 _CHILDREN = ("subnets", "virtualNetworkPeerings", "securityRules", "routes", "ipConfigurations")
 

@@ -260,7 +260,7 @@ def test_routes(recorded):
         (row("203.0.113.0/24", "VirtualAppliance", "10.9.1.5", source="User"), "10.9.1.5"),
         (row("0.0.0.0/1", "None", source="User"), "none"),
         (row("128.0.0.0/1", "VirtualNetworkGateway", "10.2.0.4", source="VirtualNetworkGateway"), "gateway"),
-        (row("40.92.0.0/15", "Internet", source="User", state="Invalid"), ""),
+        (row("40.92.0.0/15", "VirtualAppliance", "10.9.1.9", source="User", state="Invalid"), ""),
     ],
 )
 def test_routes_differ(recorded, change, said):

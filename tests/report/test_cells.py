@@ -106,6 +106,7 @@ def test_times():
     assert serial("2024-05-06T01:00:00+01:00") == serial("2024-05-06")
     assert serial("1900-03-01") == 61
     days = serial("2024-05-06T12:00:00Z")
+    assert days is not None
     assert datetime(1899, 12, 30) + timedelta(days=days) == datetime(2024, 5, 6, 12)
     for text in ("", "yesterday", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "1899-01-01"):
         assert serial(text) is None

@@ -110,6 +110,12 @@ def test_subscriptions_are_counted():
         assert {r: getattr(row, r) for r in RISKS} == {r: sum(f.risk == r for f in mine) for r in RISKS}
 
 
+def test_suppressed_vms_have_a_verdict_but_no_risk():
+    """A subscription counts a suppressed VM and its verdict, not its risk, as the Summary does."""
+    (row,) = subscription_rows([], [finding(1, suppressed="why (who, until when)"), finding(2)])
+    assert (row.vms, row.open, row.medium) == (2, 2, 1)
+
+
 def test_names_of_resources():
     """A subscription goes by its name, a rule and a subnet by themselves and what holds them, the rest by name."""
     group = "/subscriptions/ABC/resourceGroups/rg/providers/Microsoft.Network"

@@ -140,7 +140,7 @@ def test_unknown_formats(tmp_path, formats, message):
 
 def test_parquet_needs_its_library(monkeypatch):
     """Without pyarrow the error names the extra to install."""
-    monkeypatch.setattr(write.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"auditor\[parquet\]"):
         check_formats(["parquet"])
 
