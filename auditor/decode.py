@@ -325,6 +325,7 @@ class SubnetProperties(Wire):
     nat_gateway: Ref | None = None
     default_outbound_access: bool | None = None
     ip_configurations: list[Ref] | None = None
+    service_gateway: Ref | None = None
 
 
 class SubnetWire(Wire):
@@ -374,6 +375,7 @@ def subnet(w: SubnetWire, vnet_id: str) -> r.Subnet:
         nat_gateway=ref(p.nat_gateway),
         default_outbound=p.default_outbound_access,
         has_gateway=bool(p.ip_configurations) and name_of(w.id).lower() == "gatewaysubnet",
+        service_gateway=ref(p.service_gateway),
     )
 
 
@@ -1242,6 +1244,7 @@ class HubConnectionProperties(Wire):
     remote_virtual_network: Ref | None = None
     enable_internet_security: bool | None = None
     routing_configuration: RoutingConfiguration | None = None
+    connection_policy: Ref | None = None
 
 
 class HubConnectionWire(Wire):
@@ -1264,6 +1267,7 @@ def hub_connection(w: HubConnectionWire, t: r.Tenant) -> None:
             static_routes=tuple(
                 r.StaticVnetRoute(tuple(s.address_prefixes or ()), s.next_hop_ip_address or "") for s in static or ()
             ),
+            policy=ref(p.connection_policy),
         ),
     )
 

@@ -256,8 +256,9 @@ class _Appended:
         return self._file.read(end - start)
 
     def truncate(self, end: int) -> None:
-        self._file.truncate(end)
-        self.end = end
+        if end != self.end:
+            self._file.truncate(end)
+            self.end = end
 
 
 def _manifest(folder: Path) -> Manifest:

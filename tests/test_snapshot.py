@@ -212,3 +212,15 @@ def test_a_complete_snapshot_is_not_resumed(tmp_path):
     with pytest.raises(SnapshotError, match="complete"):
         SnapshotWriter(tmp_path, resume=True)
     assert bodies(Snapshot.open(tmp_path)) == [A]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("name", ["resources.jsonl", "journal.jsonl"])
+def test_a_full_disk_is_said(tmp_path, name):
+    """No room is an error that names the file and keeps what was written, not a traceback."""
+    (tmp_path / name).symlink_to("/dev/full")
+    with (
+        SnapshotWriter(tmp_path, resume=True) as writer,
+        pytest.raises(SnapshotError, match=rf"{name}: No space.*resume"),
+    ):
+        writer.page("one", [A])

@@ -22,6 +22,7 @@ from azure.identity.aio import (
 
 from auditor.collect.clouds import Cloud
 from auditor.collect.options import Auth
+from auditor.errors import UsageError
 
 
 class Source(Protocol):
@@ -108,7 +109,10 @@ class _Threaded:
 def credential(
     auth: Auth, cloud: Cloud, tenant_id: str, environ: Mapping[str, str], *, verify: str | bool, **transport: Any
 ) -> Credential:
-    """The credential `auth` names. `transport` goes to the asynchronous ones, `verify` to those that block."""
+    """The credential `auth` names. `transport` goes to the asynchronous ones, `verify` to those that block.
+
+    Raises UsageError where the environment lacks what this way of signing in needs.
+    """
     common: dict[str, Any] = {
         "authority": cloud.authority,
         "disable_instance_discovery": not cloud.discovery,
@@ -132,7 +136,10 @@ def credential(
             make = partial(_Threaded, code)
         case "browser":
             make = partial(_Threaded, InteractiveBrowserCredential(connection_verify=verify, **tenant, **common))
-    return Credential(make, tenant_id)
+    try:
+        return Credential(make, tenant_id)
+    except ValueError as error:  # azure-identity's word for an environment that lacks something
+        raise UsageError(f"--auth {auth}: {error}") from error
 
 
 def _prompt(address: str, code: str, expires: datetime) -> None:

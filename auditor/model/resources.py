@@ -141,6 +141,7 @@ class Subnet(Struct, frozen=True):
     nat_gateway: str = ""
     default_outbound: bool | None = None
     has_gateway: bool = False  # something has an IP configuration in it
+    service_gateway: str = ""
 
 
 class Peering(Struct, frozen=True):
@@ -302,6 +303,7 @@ class HubConnection(Struct, frozen=True):
     internet_security: bool | None = None
     route_table: str = ""
     static_routes: tuple[StaticVnetRoute, ...] = ()
+    policy: str = ""  # a connection policy, which may say otherwise
 
 
 class HubRoute(Struct, frozen=True):

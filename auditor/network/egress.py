@@ -97,6 +97,8 @@ class _Place(Struct):
     nsg: LineList | None
     nsg_id: str
     egresses: dict[object, Egress]
+    hops: frozenset[str] = frozenset()  # addresses of appliances that routes point at
+    reasons: tuple[str, ...] = ()
 
 
 class Network:
@@ -133,10 +135,11 @@ class Network:
             outbound.path,
             outbound.reasons,
             outbound.decided,
+            configuration.private_ip if configuration.private_ip in place.hops else "",
         )
         egress = place.egresses.get(alike)
         if egress is None:
-            joint = _Join(self, place, nic, own, source, groups, outbound, bits)
+            joint = _Join(self, place, nic, own, source, groups, outbound, configuration)
             egress = place.egresses[alike] = joint.egress()
         return egress, outbound
 
@@ -163,7 +166,11 @@ class Network:
             if way.firewall:
                 lists.append(self._firewall_rules.lines(way.firewall))
             lists += [i.lines for i in way.inbound]
-        return _Place(subnet, view, ways, tuple(lists), admin_rules, own, subnet.nsg, {})
+        hops = frozenset(ip for part in view.parts for ip in part.hop.ips)
+        vnet = self._tenant.vnets.get(key(subnet.vnet))
+        past = vnet is not None and bits == V4 and self._wan.internet_security_off(vnet)
+        reasons = ("hub-internet-security-off",) if past else ()
+        return _Place(subnet, view, ways, tuple(lists), admin_rules, own, subnet.nsg, {}, hops, reasons)
 
     def _nsg(self, nsg_id: str, bits: int) -> LineList | None:
         asked = (key(nsg_id), bits)
@@ -182,6 +189,8 @@ class Network:
 
 _NO_GROUPS: frozenset[str] = frozenset()
 _NO_SUBNET = Outbound("unknown", gap="subnet")
+# An appliance whose own subnet routes to itself sends its own packets round in a circle.
+_LOOP = Way("none", "none", blocked="route", reasons=("routing-loop",))
 
 
 class _Join:
@@ -196,7 +205,7 @@ class _Join:
         source: int | None,
         groups: frozenset[str],
         outbound: Outbound,
-        bits: int,
+        configuration: IpConfiguration,
     ) -> None:
         self.network = network
         self.tenant = network._tenant
@@ -206,10 +215,13 @@ class _Join:
         self.source = source
         self.groups = groups
         self.outbound = outbound
-        self.bits = bits
+        self.bits = configuration.version
+        self.ways = tuple(
+            (part, _LOOP if configuration.private_ip in part.hop.ips else way) for part, way in place.ways
+        )
         self.everything = place.view.internet
-        self.nothing = EMPTY[bits]
-        self.reasons: list[str] = []
+        self.nothing = EMPTY[self.bits]
+        self.reasons: list[str] = list(place.reasons)
         self.gaps: list[str] = list(place.view.gaps)
         self.steps: list[Step] = []
         self.inferred = False
@@ -239,8 +251,8 @@ class _Join:
         )
         path, detail = _headline(paths)
         firewall_id = next((s.firewall_id for s in paths if s.firewall_id), "")
-        direct = any(w.path == DIRECT for _, w in self.place.ways)
-        leg = next((w for _, w in self.place.ways if w.egress_id), None)
+        direct = any(w.path == DIRECT for _, w in self.ways)
+        leg = next((w for _, w in self.ways if w.egress_id), None)
         view = self.place.view
         if self.place.subnet is not None and self.place.admin is None and not self._admin_answered():
             self.note("admin-rules-not-asked")
@@ -303,6 +315,7 @@ class _Join:
                 continue
             ruling = lines.decide(self.source, self.groups, self.place.view.vnet_tag)
             deciders[gate] = ruling
+            self._compare(gate, lines, ruling)
             denied = ruling.held(DENY, NAMED) & passing
             undecided = ruling.held(UNDECIDED) & passing
             decider = ruling.decider(passing, DENY) or ruling.decider(passing, ALLOW) or ruling.decider(passing, ALWAYS)
@@ -312,6 +325,14 @@ class _Join:
             allowed |= always & passing
             passing = passing - always
         return gates, *self._rules_code(gates, deciders, allowed)
+
+    def _compare(self, gate: str, lines: LineList, ruling: Ruling) -> None:
+        """Say so where Azure's effective rules deny something else than the NSG as it was read."""
+        static = {"nic-nsg": self.own, "subnet-nsg": self.place.nsg, "admin-rule": self.place.admin}[gate]
+        if static is not None and static is not lines:
+            derived = static.decide(self.source, self.groups, self.place.view.vnet_tag)
+            if derived.held(DENY) != ruling.held(DENY):
+                self.note("effective-differs")
 
     def _lists(self) -> list[tuple[str, LineList | None, str]]:
         """(gate, rules, id) in the order a packet meets them; effective rules take the place of what they answer."""
@@ -418,7 +439,7 @@ class _Join:
         ids = {"route": "", "egress": ""}
         if self.place.subnet is None:
             undecided["route"].append(self.everything)
-        for part, way in self.place.ways:
+        for part, way in self.ways:
             self._route_step(part, way)
             gate, decided = way.blocked, way.id or part.id
             if way.path == DIRECT:
@@ -458,7 +479,7 @@ class _Join:
 
     def _inbound(self) -> tuple[AddressSet, str] | None:
         """What the NSGs of an appliance keep from coming in."""
-        for part, way in self.place.ways:
+        for part, way in self.ways:
             for inbound in way.inbound:
                 denied = inbound.lines.decide(self.source, _NO_GROUPS, inbound.vnet).held(DENY) & part.addresses
                 if denied:
@@ -469,7 +490,7 @@ class _Join:
         return None
 
     def _route_label(self) -> str:
-        return "; ".join(dict.fromkeys(part.label for part, _ in self.place.ways))
+        return "; ".join(dict.fromkeys(part.label for part, _ in self.ways))
 
     # ---- firewalls
 
@@ -479,7 +500,7 @@ class _Join:
         names: tuple[str, ...] = ()
         asked, rule = self.nothing, ""
         slices = []
-        for part, way in self.place.ways:
+        for part, way in self.ways:
             slices.append(self._slice(part, way))
             if way.firewall is None:
                 continue

@@ -64,6 +64,9 @@ class OutboundMethods:
 
     def of(self, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration, subnet: Subnet) -> Outbound:
         """The method for this IP configuration; `subnet` is its own."""
+        if subnet.service_gateway:
+            gap = f"serviceGateways {subnet.service_gateway}"
+            return Outbound("unknown", decided=subnet.service_gateway, reasons=("unknown-feature",), gap=gap)
         if configuration.version == V6:
             return self._of_v6(configuration, subnet)
         return (

@@ -36,6 +36,8 @@ class VirtualWan:
         connection = self._connections.get(key(vnet.id))
         if connection is None:
             return self._unseen_connection(vnet)
+        if connection.policy:
+            return _unknown("wan-route-unknown", connection.policy)
         if connection.internet_security is not True:
             return None
         answered = self._effective(connection)

@@ -126,7 +126,7 @@ class Endpoint:
             return error(gap.status or 500, gap.code, gap.message)
         if subscription and subscription not in self.lists.subscriptions:
             return error(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
-        if path.endswith("/servicetags") and self.lists.tags:
+        if path.endswith("/servicetags"):
             return web.Response(body=self.lists.tags, content_type="application/json")
         if path in self.lists.by_id:
             return web.Response(body=self.lists.by_id[path], content_type="application/json")

@@ -24,6 +24,12 @@ _BELOW_SCALE_SET = {
     f"{_SCALE_SET}/virtualmachines/networkinterfaces/ipconfigurations/publicipaddresses": "publicipaddresses",
 }
 _VM_LIST, _INSTANCES = "/providers/microsoft.compute/virtualmachines", "/virtualmachines"
+_NO_TAGS = msgspec.json.encode({
+    "name": "Public", "id": "/subscriptions/none/providers/Microsoft.Network/serviceTags/Public",
+    "type": "Microsoft.Network/serviceTags", "changeNumber": "0", "cloud": "Public", "values": [],
+})  # fmt: skip
+"""What a cloud without tags of its own answers: Azure always has a list."""
+
 _BARE = ("id", "name", "type", "location", "tags", "kind", "sku", "createdTime")
 
 
@@ -34,7 +40,7 @@ class Lists:
         self.lists: dict[str, list[bytes]] = defaultdict(list)
         self.by_id: dict[str, bytes] = {}
         self.subscriptions: set[str] = set()
-        self.tags = b""
+        self.tags = _NO_TAGS
         for document in documents:
             self._add(document)
         self.refusals = {_refused(gap): gap for gap in gaps}
