@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 from msgspec import Struct
@@ -99,7 +99,7 @@ class Audit:
         first = self._sight(vm, facts, *primary)
         result = _Result.of(first)
         self._second_way(result, first, sights, missing)
-        result.ipv6 = self._ipv6(vm, facts, first.nic)
+        result.ipv6 = self._ipv6(vm, facts, dict.fromkeys(s.nic for s in (first, *sights)))
         shown = [first, *(s for s in sights if s.configuration.primary and s.nic is not first.nic)]
         nics = tuple(_nic_row(vm, s, s is first) for s in shown) if len(shown) > 1 else ()
         return self._row(vm, facts, result, first, nics)
@@ -156,13 +156,17 @@ class Audit:
             if result.smtp == BLOCKED:
                 result.unsettle("")
 
-    def _ipv6(self, vm: VirtualMachine, facts: SubscriptionFacts, nic: Nic) -> str:
-        """The `ipv6` code of the primary NIC."""
-        configuration = next((c for c in nic.configurations if c.version == V6), None)
-        if configuration is None:
-            return "none"
-        smtp = self._sight(vm, facts, nic, configuration).outcome.smtp
-        return UNKNOWN if smtp == CONDITIONAL else smtp
+    def _ipv6(self, vm: VirtualMachine, facts: SubscriptionFacts, nics: Iterable[Nic]) -> str:
+        """The `ipv6` code: the most open of all IPv6 configurations, since the guest chooses among them."""
+        found = {
+            self._sight(vm, facts, nic, configuration).outcome.smtp
+            for nic in nics
+            for configuration in nic.configurations
+            if configuration.version == V6
+        }
+        if CONDITIONAL in found:
+            found.add(UNKNOWN)
+        return next((code for code in (OPEN, RESTRICTED, UNKNOWN, BLOCKED) if code in found), "none")
 
     def _without_nic(self, vm: VirtualMachine, missing: list[str]) -> _Result:
         """A VM that has no NIC sends nothing; one whose NIC was not read may do anything."""

@@ -396,4 +396,9 @@ def _errors() -> Iterator[None]:
 def main() -> None:
     """The console script."""
     with _errors():
-        app(standalone_mode=True)
+        try:
+            app()
+        except SystemExit as end:
+            if end.code == _INTERRUPTED:  # the library turns Ctrl-C into this without a word
+                raise KeyboardInterrupt from end
+            raise

@@ -1368,6 +1368,7 @@ def reader(wire: type[T], read: Callable[[T, r.Tenant], None]) -> Callable[[byte
     return decode
 
 
+_DATED = "microsoft.resources/resourcegroups"
 _NETWORK, _COMPUTE = "microsoft.network", "microsoft.compute"
 VM_KINDS = (f"{_COMPUTE}/virtualmachines", f"{_COMPUTE}/virtualmachinescalesets/virtualmachines")
 _INSTANCE_NIC = f"{VM_KINDS[1]}/networkinterfaces"
@@ -1377,7 +1378,7 @@ READERS: dict[str, Callable[[bytes, r.Tenant], None]] = {
     "microsoft.billing/billingproperty": reader(BillingWire, billing),
     f"{_COMPUTE}/disks": reader(DatedWire, dated),
     "microsoft.resources/subscriptions/resourcegroups": reader(DatedWire, dated),
-    "microsoft.resources/resourcegroups": reader(DatedWire, dated),
+    _DATED: reader(DatedWire, dated),
     VM_KINDS[0]: reader(VmWire, virtual_machine),
     VM_KINDS[1]: reader(VmWire, virtual_machine),
     f"{_COMPUTE}/virtualmachinescalesets": reader(ScaleSetWire, scale_set),
@@ -1429,6 +1430,7 @@ def add(document: bytes, tenant: r.Tenant) -> None:
     counted = (subscription_of(header.id), kind)
     tenant.counts[counted] = tenant.counts.get(counted, 0) + 1
     if read is None:
+        _old_resource(document, tenant)
         return
     try:
         read(document, tenant)
@@ -1439,6 +1441,15 @@ def add(document: bytes, tenant: r.Tenant) -> None:
             tenant.vms.setdefault(key(header.id), unreadable)
     except msgspec.DecodeError as error:
         raise BrokenDocument(str(error)) from error
+
+
+def _old_resource(document: bytes, tenant: r.Tenant) -> None:
+    """A resource of a kind that is not judged is evidence of its subscription's age, if it is dated at all."""
+    if b'"createdTime"' in document:
+        try:
+            READERS[_DATED](document, tenant)
+        except msgspec.ValidationError:
+            return  # a date of another type dates nothing
 
 
 def tenant(documents: Iterable[bytes], gaps: Iterable[Gap] = (), cloud: str = "AzureCloud") -> r.Tenant:

@@ -2,7 +2,7 @@
 
     python tests/make_fixtures.py              write them
     python tests/make_fixtures.py --check      write nothing; exit 1 if a file differs from what would be written
-    python tests/make_fixtures.py --expected   run the program on each and keep its vms.csv as expected.csv
+    python tests/make_fixtures.py --expected   run the program on each, keep vms.csv as expected.csv (without its time)
 
 The recipes stand beside what they make, in fixtures/compose_*.py. A directory's expected.csv is what the program says
 today; what it must say are the cells under `expect` in manifest.json, and `--expected` keeps no table that
@@ -12,10 +12,6 @@ contradicts them.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -28,9 +24,9 @@ sys.path.insert(0, str(ROOT))  # run as a script, only tests/ is on the path
 from fixtures import compose_contoso  # noqa: E402
 from fixtures.compose_scenarios import SCENARIOS, Expectations  # noqa: E402
 from tests.arm import Tenant  # noqa: E402
+from tests.program import INCOMPLETE, config_of, contradictions, rows, run, table  # noqa: E402
 
 FIXTURES = ROOT / "fixtures"
-REPORT_WRITTEN = (0, 3)  # exit codes of a scan: everything was read, or not everything
 ABOUT = (
     "Composed for this project in the shape of ARM's answers, to show one documented law. "
     "No real tenant, recording or measurement stands behind it."
@@ -120,38 +116,33 @@ def check() -> list[str]:
 
 
 def keep_expected() -> list[str]:
-    """Keep each vms.csv as expected.csv; returns where one contradicts its `expect` and so is not kept."""
+    """Keep each table as expected.csv; returns where one contradicts its `expect` and so is not kept."""
     wrong = []
     for each in fixtures():
         with tempfile.TemporaryDirectory() as out:
             text = _scan(each, Path(out))
-        if contradictions := list(_contradictions(each.expect, text)):
-            wrong += [f"{each.directory.name}: {line}" for line in contradictions]
+        if broken := list(unmet(each.expect, text)):
+            wrong += [f"{each.directory.name}: {line}" for line in broken]
         else:
             (each.directory / "expected.csv").write_text(text, encoding="utf-8", newline="")
     return wrong
 
 
 def _scan(fixture: Fixture, out: Path) -> str:
-    """The text of vms.csv. Run in `out`, where no auditor.toml lies that would be taken without being named."""
-    config = ["--config", str(fixture.directory / "auditor.toml")] if "auditor.toml" in fixture.files else []
-    scan = [sys.executable, "-m", "auditor", "scan", "--from", str(fixture.directory), *config, "-o", str(out)]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "AUDITOR_"))}
-    environment["PYTHONPATH"] = str(ROOT)
-    done = subprocess.run([*scan, "--format", "csv", "--no-progress"], cwd=out, env=environment, check=False)
-    if done.returncode not in REPORT_WRITTEN:
-        raise SystemExit(f"{fixture.directory}: the scan ended with {done.returncode}")
-    return (out / "latest" / "vms.csv").read_bytes().decode()
+    """The table a scan of the fixture writes. Run in `out`, where no auditor.toml lies that would be taken unnamed."""
+    config = config_of(fixture.directory)
+    done = run("scan", "--from", fixture.directory, *config, "-o", out, "--format", "csv", "--no-progress", cwd=out)
+    if done.code not in (0, INCOMPLETE):
+        raise SystemExit(f"{fixture.directory}: the scan ended with {done.code}\n{done.err}")
+    return table(out / "latest" / "vms.csv")
 
 
-def _contradictions(expect: Expectations, text: str) -> Iterator[str]:
-    rows = {row["vm"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
+def unmet(expect: Expectations, text: str) -> Iterator[str]:
+    """Where a table contradicts what the manifest expects of it."""
+    found = {row["vm"]: row for row in rows(text)}
     for vm, cells in expect.items():
-        for column, wanted in cells.items():
-            cell = rows[vm][column] if vm in rows else "no row"
-            allowed = [wanted] if isinstance(wanted, str) else wanted
-            if cell not in allowed:
-                yield f"{vm}.{column} is {cell or 'empty'}, expected {' or '.join(each or 'empty' for each in allowed)}"
+        wanted = {column: [cell] if isinstance(cell, str) else cell for column, cell in cells.items()}
+        yield from contradictions(found.get(vm, {"vm": vm}), wanted)
 
 
 def main() -> int:

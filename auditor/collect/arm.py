@@ -15,11 +15,12 @@ import re
 import ssl
 from base64 import b64encode
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -39,18 +40,23 @@ from msgspec import Struct
 from yarl import URL
 
 from auditor import __version__
+from auditor.collect.buckets import Limits, Pace, Window
 from auditor.collect.clouds import Cloud
 from auditor.collect.credentials import Credential, credential
 from auditor.collect.options import CollectOptions, Patience
 from auditor.errors import AuditorError
+from auditor.model.finding import Gap
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CLIENTS = {
     "subscriptions": ("azure.mgmt.resource.subscriptions.aio", "SubscriptionClient"),
     "resources": ("azure.mgmt.resource.resources.aio", "ResourceManagementClient"),
     "compute": ("azure.mgmt.compute.aio", "ComputeManagementClient"),
     "network": ("azure.mgmt.network.aio", "NetworkManagementClient"),
+    "graph": ("azure.mgmt.resourcegraph.aio", "ResourceGraphClient"),
 }
 """One client of each kind serves all subscriptions: `send_request` takes whole addresses."""
 
@@ -68,6 +74,11 @@ READING_ACTIONS = re.compile(
 )
 """The ends of the paths that are asked with POST and change nothing. There is no other POST."""
 
+_LONGEST_LOOK = 10  # seconds between looks for the answer of an action
+QUERIES = "/providers/Microsoft.ResourceGraph/resources?api-version=2021-03-01"
+"""Where Resource Graph is asked, in the api-version of azure-mgmt-resourcegraph 8."""
+
+_QUERIES_AT_ONCE = 8
 _PASSING = {408, 429, 500, 502, 503, 504}
 _SUPPORTED = re.compile(r"supported (?:api-)?versions are '([^']+)'", re.IGNORECASE)
 _API_VERSION = re.compile(r"(?<=api-version=)[^&]+")
@@ -207,7 +218,13 @@ class Arm:
         self._patience = options.patience
         self._identity = identity
         self._transport = transport
-        self._places = asyncio.Semaphore(options.max_concurrency)
+        self._names = [name for name in CLIENTS if name != "graph" or options.source != "arm"]
+        # Queries are few and slow: they have places of their own, so that they need not queue behind listings.
+        queries = min(_QUERIES_AT_ONCE, max(1, options.max_concurrency // 4)) if options.source != "arm" else 0
+        listings = asyncio.Semaphore(max(1, options.max_concurrency - queries))
+        self._places = {name: asyncio.Semaphore(queries) if name == "graph" else listings for name in self._names}
+        self.window = Window(4 * options.max_concurrency)
+        self._pace = partial(Pace, Limits(self.window))
         self._clients: dict[str, asyncio.Task[Any]] = {}
         self._versions: dict[str, str] = {}
         self._host = urlsplit(cloud.endpoint).netloc.lower()
@@ -231,6 +248,37 @@ class Arm:
         """The one document at an address. Raises Refused."""
         return bytes(await self._decoded(client, address, _DOCUMENT))
 
+    async def action(self, client: str, address: str, content: bytes = b"") -> bytes:
+        """The answer of a reading action. One that is not there at once is fetched from where Azure says it will be.
+
+        Raises Refused, also where it is still not there after `Patience.operation` seconds.
+        """
+        return bytes(await self._whole(partial(self._acted, client, address, content), address, _DOCUMENT))
+
+    async def query(self, content: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+        """The answer to a query of Resource Graph. Raises Refused."""
+        answer: T = await self._whole(partial(self._acted, "graph", QUERIES, content), QUERIES, decoder)
+        return answer
+
+    async def _acted(self, client: str, address: str, content: bytes) -> bytes:
+        response = await self._response(client, address, content, accepted=(200, 202))
+        waited, wait = 0.0, self._patience.backoff
+        while response.status_code == 202:
+            following = response.headers.get("Location", "")
+            if not following:
+                raise Refused(202, "NoLocation", "Azure took the question and does not say where the answer will be.")
+            if wrong := self._wrong(following, set()):
+                raise wrong
+            asked = response.headers.get("Retry-After", "")
+            wait = max(wait, float(asked) if asked.isdigit() else 0)
+            waited += wait
+            if waited > self._patience.operation:
+                raise Refused(202, "OperationTimeout", f"No answer in {self._patience.operation:.0f} seconds.")
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_LOOK)
+            response = await self._response(client, following, accepted=(200, 202))
+        return response.content
+
     def _wrong(self, address: str, seen: set[str]) -> Refused | None:
         """A token goes only where it was made for, and a listing that comes back to a page would never end."""
         parts = urlsplit(self._url(address))
@@ -245,11 +293,16 @@ class Arm:
         return address if "://" in address else self.cloud.endpoint + address
 
     async def _decoded(self, client: str, address: str, decoder: msgspec.json.Decoder[Any]) -> Any:
+        return await self._whole(partial(self._body, client, address), address, decoder)
+
+    async def _whole(
+        self, ask: Callable[[], Awaitable[bytes]], address: str, decoder: msgspec.json.Decoder[Any]
+    ) -> Any:
         """The decoded body; one that is not whole JSON was damaged on the way and is asked for again."""
         for tries in range(self._patience.statuses + 1):
             if tries:
                 await asyncio.sleep(min(self._patience.backoff * 2 ** (tries - 1), self._patience.backoff_max))
-            body = await self._body(client, address)
+            body = await ask()
             try:
                 return decoder.decode(body)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -258,12 +311,21 @@ class Arm:
         raise Refused(200, "MalformedAnswer", reason)
 
     async def _body(self, client: str, address: str) -> bytes:
-        """The body of a 200, after a second try with a new token (401) or another api-version (one not known here)."""
+        """The body of a 200."""
+        return (await self._response(client, address)).content
+
+    async def _response(
+        self, client: str, address: str, content: bytes | None = None, *, accepted: tuple[int, ...] = (200,)
+    ) -> AsyncHttpResponse:
+        """A response of an accepted status; `content` makes it a POST.
+
+        There is a second try with a new token (401) or another api-version (one not known here).
+        """
         path = urlsplit(address).path
         for last in (False, True):
-            response = await self._send(client, self._versioned(address))
-            if response.status_code == 200:
-                return response.content
+            response = await self._send(client, self._versioned(address), content)
+            if response.status_code in accepted:
+                return response
             code, message = failure(response.content)
             if response.status_code == 401 and not last:
                 await self._identity.renew(response.request.headers["Authorization"].removeprefix("Bearer "))
@@ -274,10 +336,15 @@ class Arm:
                 break
         raise Refused(response.status_code, code or f"Status{response.status_code}", message)
 
-    async def _send(self, client: str, address: str) -> AsyncHttpResponse:
+    async def _send(self, client: str, address: str, content: bytes | None = None) -> AsyncHttpResponse:
+        request = HttpRequest("GET", self._url(address))
+        if content is not None:
+            headers = {"Content-Type": "application/json"}
+            request = HttpRequest("POST", self._url(address), headers=headers, content=content)
         try:
             ready = await self._clients[client]
-            return await ready.send_request(HttpRequest("GET", self._url(address)))  # type: ignore[no-any-return]
+            # What is asked with POST changes nothing, so it may be asked again like a GET.
+            return await ready.send_request(request, retry_on_methods=("GET", "POST"))  # type: ignore[no-any-return]
         except ClientAuthenticationError as error:
             raise AuditorError(_no_token(error)) from error
         except (ServiceRequestTimeoutError, ServiceResponseTimeoutError) as error:
@@ -297,7 +364,7 @@ class Arm:
         costs as much as importing them.
         """
         before: asyncio.Task[Any] | None = None
-        for name in CLIENTS:
+        for name in self._names:
             before = self._clients[name] = asyncio.create_task(self._made(name, before))
         if before:
             before.add_done_callback(_settle)
@@ -311,7 +378,7 @@ class Arm:
             await before
         module, kind = CLIENTS[name]
         client = getattr(await asyncio.to_thread(import_module, module), kind)
-        subscription = () if name == "subscriptions" else ("00000000-0000-0000-0000-000000000000",)
+        subscription = () if name in ("subscriptions", "graph") else ("00000000-0000-0000-0000-000000000000",)
         return client(
             self._identity,
             *subscription,
@@ -326,7 +393,8 @@ class Arm:
             policies.RequestIdPolicy(),
             policies.UserAgentPolicy(base_user_agent=f"auditor/{__version__} ({name})"),
             PatientRetry(self._patience),
-            Gate(self._places, self.requests),
+            self._pace(),
+            Gate(self._places[name], self.requests),
             AsyncARMChallengeAuthenticationPolicy(self._identity, self.cloud.scope),
             policies.DistributedTracingPolicy(),
             ARMHttpLoggingPolicy(),
@@ -406,8 +474,22 @@ def failure(body: bytes) -> tuple[str, str]:
         told = told["error"]
     if not isinstance(told, dict):
         return "", str(told)[:500]
+    code, message = _said(told)
+    details = told.get("details")  # where Resource Graph says what was wrong
+    if code == "BadRequest" and isinstance(details, list) and details and isinstance(details[0], dict):
+        inner, why = _said(details[0])
+        code, message = inner or code, f"{message} {why}".strip()
+    return code, message[:2000]
+
+
+def _said(told: dict[str, Any]) -> tuple[str, str]:
     lowered = {key.lower(): value for key, value in told.items()}
-    return str(lowered.get("code") or ""), str(lowered.get("message") or "")[:2000]
+    return str(lowered.get("code") or ""), str(lowered.get("message") or "")
+
+
+def stands(gap: Gap) -> bool:
+    """Whether Azure refused, and will again; a failure may have passed when it is asked next time."""
+    return 400 <= gap.status < 500 and gap.status not in (401, 408, 429)
 
 
 def _kind(address: str) -> str:

@@ -56,6 +56,12 @@ RESOURCE_GROUPS = Listing(
     _RESOURCES,
     "&$expand=createdTime",
 )
+PERMISSIONS = Listing(
+    "resources",
+    "Microsoft.Authorization/permissions",
+    "/providers/Microsoft.Authorization/permissions",
+    "2022-04-01",
+)
 RESOURCES = Listing("resources", "Microsoft.Resources/resources", "/resources", _RESOURCES, "&$expand=createdTime")
 BILLING = Listing(
     "resources",
@@ -78,6 +84,7 @@ SCALE_SETS = Listing(
     _COMPUTE,
 )
 NICS = _network("networkInterfaces")
+VNETS = _network("virtualNetworks")
 FIREWALLS = _network("azureFirewalls")
 POLICIES = _network("firewallPolicies")
 IP_GROUPS = _network("ipGroups")
@@ -88,7 +95,7 @@ OF_SUBSCRIPTION = (
     DISKS,
     SCALE_SETS,
     NICS,
-    _network("virtualNetworks"),
+    VNETS,
     _network("networkSecurityGroups"),
     _network("applicationSecurityGroups"),
     _network("routeTables"),

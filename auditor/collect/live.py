@@ -22,9 +22,10 @@ from fnmatch import fnmatchcase
 import msgspec
 from msgspec import Struct
 
-from auditor.collect import listings
-from auditor.collect.arm import Arm, Refused, connect
+from auditor.collect import effective, graph, listings
+from auditor.collect.arm import Arm, Refused, connect, stands
 from auditor.collect.clouds import resolve
+from auditor.collect.effective import Decide
 from auditor.collect.listings import Listing
 from auditor.collect.options import CollectOptions, CollectResult, Progress, Silent
 from auditor.errors import AuditorError, UsageError
@@ -75,6 +76,7 @@ class Document(Struct, rename="camel"):
 
 
 _read = msgspec.json.Decoder(Document).decode
+_identity = msgspec.json.Decoder(Ref).decode
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _IP_GROUP = re.compile(
     rb'"(/subscriptions/[^"/]+/resourceGroups/[^"/]+/providers/Microsoft\.Network/ipGroups/[^"/]+)"', re.IGNORECASE
@@ -84,15 +86,19 @@ Change = Callable[[list[bytes]], list[bytes]]
 """What is kept of a page."""
 
 
-def run(options: CollectOptions, writer: SnapshotWriter, progress: Progress | None = None) -> CollectResult:
+def run(
+    options: CollectOptions, writer: SnapshotWriter, progress: Progress | None = None, decide: Decide | None = None
+) -> CollectResult:
     """See `auditor.collect.collect`."""
-    return asyncio.run(_run(options, writer, progress or Silent()))
+    return asyncio.run(_run(options, writer, progress or Silent(), decide))
 
 
-async def _run(options: CollectOptions, writer: SnapshotWriter, progress: Progress) -> CollectResult:
+async def _run(
+    options: CollectOptions, writer: SnapshotWriter, progress: Progress, decide: Decide | None
+) -> CollectResult:
     cloud = resolve(options.cloud, os.environ)
     async with connect(options, cloud, os.environ) as arm:
-        collection = Collection(options, writer, progress, arm)
+        collection = Collection(options, writer, progress, arm, decide)
         try:
             return await collection.run()
         except* AuditorError as group:
@@ -102,13 +108,27 @@ async def _run(options: CollectOptions, writer: SnapshotWriter, progress: Progre
 class Collection:
     """One collection under way."""
 
-    def __init__(self, options: CollectOptions, writer: SnapshotWriter, progress: Progress, arm: Arm) -> None:
+    def __init__(
+        self,
+        options: CollectOptions,
+        writer: SnapshotWriter,
+        progress: Progress,
+        arm: Arm,
+        decide: Decide | None = None,
+    ) -> None:
         self._options = options
         self._writer = writer
         self._progress = progress
         self._arm = arm
+        self._decide = decide
         self._documents = 0
         self._tenant_id = options.tenant_id
+        self._plan = graph.Plan()
+        self._doubled: set[int] = set()  # hashes of ids that came by queries which then failed
+        self._unanswered: set[tuple[str, str]] = set()  # kinds, by subscription, of such queries
+        self._places: list[tuple[Listing, str]] = []  # resource groups whose gateways should come by query
+        self._parents: dict[tuple[str, str], tuple[Listing, str]] = {}  # whose children should come by query
+        self._parents_seen: set[tuple[str, str]] = set()  # and do
         self._locations: dict[str, str] = {}  # of a NIC, by subscription
         self._seen: set[str] = set()  # firewall policies and IP groups that were listed or asked for
         self._wanted: dict[str, tuple[Listing, str]] = {}  # those that something refers to
@@ -127,12 +147,17 @@ class Collection:
         taken_at = self._begin()
         subscriptions = await self._scope()
         self._progress.begin(len(subscriptions))
-        window = asyncio.Semaphore(4 * self._options.max_concurrency)
+        self._plan = await self._planned(subscriptions)
         async with TaskGroup() as group:
+            for query in self._plan.queries:
+                group.create_task(self._query(group, query))
             for subscription in subscriptions:
-                group.create_task(self._subscription(subscription, window))
+                group.create_task(self._subscription(subscription))
+        await self._unshown()
         await self._elsewhere()
         await self._service_tags()
+        if self._decide:
+            self._documents += await effective.ask(self._arm, self._writer, self._progress, self._decide)
         snapshot = self._writer.finish(
             Manifest(
                 format=FORMAT,
@@ -152,7 +177,8 @@ class Collection:
     def _begin(self) -> str:
         """When the collection began. One that is resumed must have the scope it began with."""
         o = self._options
-        scope = [self._arm.cloud.endpoint, o.tenant_id, *map(sorted, (o.subscriptions, o.exclude, o.management_groups))]
+        chosen = map(sorted, (o.subscriptions, o.exclude, o.management_groups))
+        scope = [self._arm.cloud.endpoint, o.tenant_id, o.source, *chosen]
         recorded = self._writer.recorded.get("scope")
         if recorded is None:
             now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -160,7 +186,7 @@ class Collection:
             return now
         began, before = msgspec.json.decode(self._writer.documents(recorded[0])[0], type=tuple[str, list[object]])
         if before != scope:
-            raise UsageError("--resume: cloud, tenant and scope must be those the collection began with.")
+            raise UsageError("--resume: cloud, tenant, source and scope must be those the collection began with.")
         return began
 
     async def _scope(self) -> list[Document]:
@@ -231,21 +257,24 @@ class Collection:
 
     # ---- one subscription
 
-    async def _subscription(self, document: Document, window: asyncio.Semaphore) -> None:
+    async def _subscription(self, document: Document) -> None:
         scope = f"/subscriptions/{name_of(document.id)}"
-        async with window:
+        async with self._arm.window.of(name_of(document.id).lower()):
             if _has_resources(document):
                 async with TaskGroup() as group:
-                    for listing in listings.OF_SUBSCRIPTION:
-                        group.create_task(self._plain(group, listing, scope))
-                    group.create_task(self._machines(scope))
+                    for listing in (*listings.OF_SUBSCRIPTION, listings.VMS):
+                        if self._plan.lists(listing.kind, name_of(document.id).lower()):
+                            self._listed(group, listing, scope)
                     group.create_task(self._resources(group, scope))
                     group.create_task(self._one(listings.BILLING, scope, optional=True))
         self._progress.finished(name_of(document.id))
 
+    def _listed(self, group: TaskGroup, listing: Listing, scope: str) -> None:
+        group.create_task(self._machines(scope) if listing is listings.VMS else self._plain(group, listing, scope))
+
     async def _plain(self, group: TaskGroup, listing: Listing, scope: str) -> None:
         follow = self._follow.get(listing)
-        async for page in self._list(listing, scope):
+        async for page in self._list(listing, scope, change=self._once if self._doubled else None):
             if follow:
                 for raw, document in self._understood(listing, scope, page):
                     follow(group, document, raw)
@@ -259,6 +288,7 @@ class Collection:
                     views[key(document.id)] = document.properties.instance_view.copy()
 
         def complete(page: list[bytes]) -> list[bytes]:
+            page = self._once(page)
             return [_with_view(raw, views.get(key(document.id)))
                     for raw, document in self._understood(listings.VMS, scope, page, keep=True)]  # fmt: skip
 
@@ -289,17 +319,97 @@ class Collection:
 
         async for page in self._list(listings.RESOURCES, scope, change=useful, aside=True):
             useful(page)  # again for the pages of a resumed collection
-        if oldest and f"oldest {scope}" not in self._writer.recorded:
+        kept = self._writer.recorded.get(f"oldest {scope}")
+        if kept:
+            self._again(kept[0])
+        elif oldest:
             self._keep(f"oldest {scope}", listings.RESOURCES.kind, [oldest[1]])
         for (kind, _), name in sorted(places.items()):
-            place = f"{scope}/resourceGroups/{name}"
-            group.create_task(self._plain(group, listings.OF_RESOURCE_GROUP[kind], place))
+            listing, place = listings.OF_RESOURCE_GROUP[kind], f"{scope}/resourceGroups/{name}"
+            if self._plan.lists(listing.kind, subscription_of(scope)):
+                group.create_task(self._plain(group, listing, place))
+            else:
+                self._places.append((listing, place))
+
+    # ---- by Resource Graph
+
+    async def _planned(self, subscriptions: list[Document]) -> graph.Plan:
+        """What is read by which way; a resumed collection keeps to the plan it began with."""
+        if self._options.source == "arm":
+            return graph.Plan()
+        for page in self._recorded("plan"):
+            return msgspec.json.decode(self._writer.documents(page)[0], type=graph.Plan)
+        guids = [name_of(document.id).lower() for document in subscriptions if _has_resources(document)]
+        count = self._options.source == "auto"
+        plan = await graph.plan(self._arm, guids, count=count, concurrency=self._options.max_concurrency)
+        self._writer.page("plan", [msgspec.json.encode(plan)], aside=True)
+        return plan
+
+    async def _query(self, group: TaskGroup, query: graph.Query) -> None:
+        """The rows of a query. Where it fails, Resource Manager lists what it was about, but for what is there."""
+        came: set[int] = set()
+        given_up = f"given up: {query.name}"
+        failed = given_up in self._writer.recorded
+        token, more = "", not failed
+        for page in self._recorded(query.name):
+            self._rows(group, self._again(page), came)
+            token, more = page.next_link, bool(page.next_link) and not failed
+        try:
+            if more:
+                async for documents, following in graph.pages(self._arm, query, token):
+                    self._keep(query.name, graph.KIND, documents, following)
+                    self._rows(group, documents, came)
+        except Refused as refused:
+            log.warning("query of %s: %s; Resource Manager is asked instead", ", ".join(query.kinds), refused)
+            self._writer.page(given_up, [], aside=True)
+            failed = True
+        if failed:
+            self._doubled |= came
+            self._instead(group, query)
+
+    def _rows(self, group: TaskGroup, documents: list[bytes], came: set[int]) -> None:
+        for raw in documents:
+            listing, scope = graph.place_of(raw)
+            for _, document in self._understood(listing, scope, [raw]):
+                came.add(hash(key(document.id)))
+                if listing.kind in graph.CHILDREN:
+                    self._parents_seen.add((listing.kind, graph.parent_of_child(listing, document.id)))
+                if follow := self._follow.get(listing):
+                    follow(group, document, raw)
+
+    def _instead(self, group: TaskGroup, query: graph.Query) -> None:
+        self._unanswered |= {(kind, subscription) for kind in query.kinds for subscription in query.subscriptions}
+        for listing in map(graph.listing, query.kinds):
+            for subscription in query.subscriptions if listing in listings.OF_SUBSCRIPTION else ():
+                self._listed(group, listing, f"/subscriptions/{subscription}")
+
+    async def _unshown(self) -> None:
+        """Asks Resource Manager where no query showed what is listed below a resource, or below a resource group: it
+        says whether that may be read."""
+        self._plan, parents = graph.Plan(), self._parents
+        unanswered = [place for place in self._places if (place[0].kind, subscription_of(place[1])) in self._unanswered]
+        async with TaskGroup() as group:
+            for listing, place in unanswered:
+                group.create_task(self._plain(group, listing, place))
+            for (kind, parent), (listing, scope) in sorted(parents.items()):
+                shown = (graph.shows(kind), parent) in self._parents_seen
+                if not shown or (kind, subscription_of(scope)) in self._unanswered:
+                    group.create_task(self._plain(group, listing, scope))
+
+    def _once(self, page: list[bytes]) -> list[bytes]:
+        """The page without what came by a query before that failed."""
+        if not self._doubled:
+            return page
+        return [raw for raw in page if hash(key(_identity(raw).id)) not in self._doubled]
 
     # ---- what a document leads to
 
     def _children(self, group: TaskGroup, parent: str, children: Iterable[Listing]) -> None:
         for listing in children:
-            group.create_task(self._plain(group, listing, parent))
+            if self._plan.lists(listing.kind, subscription_of(parent)):
+                group.create_task(self._plain(group, listing, parent))
+            else:
+                self._parents[listing.kind, key(parent)] = listing, parent
 
     def _scale_set(self, group: TaskGroup, document: Document, _: bytes) -> None:
         mode = document.properties.orchestration_mode if document.properties else None
@@ -356,7 +466,8 @@ class Collection:
         refused = None
         for subscription, location in sorted(self._locations.items())[:_TAG_PLACES]:
             scope, listing = f"/subscriptions/{subscription}", listings.service_tags(location)
-            if listing.address(scope) in self._writer.recorded:
+            if kept := self._recorded(listing.address(scope)):
+                self._again(kept[0])
                 return
             try:
                 document = await self._arm.document(listing.client, listing.address(scope))
@@ -380,7 +491,7 @@ class Collection:
         first = address = listing.address(scope)
         for page in self._recorded(first):
             address = page.next_link
-            yield self._writer.documents(page)
+            yield self._again(page)
         if not address:
             return
         try:
@@ -399,7 +510,7 @@ class Collection:
         """The single document at `scope`; None where there is none (if it is `optional`) or it cannot be read."""
         address = listing.address(scope)
         for page in self._recorded(address):
-            return next(iter(self._writer.documents(page)), None)
+            return next(iter(self._again(page)), None)
         try:
             document = await self._arm.document(listing.client, address)
         except Refused as refused:
@@ -428,7 +539,13 @@ class Collection:
     def _recorded(self, address: str) -> list[Page]:
         """The pages there are already. A failure that may have passed is no page; a refusal ends the listing."""
         pages = self._writer.recorded.get(address, [])
-        return [page for page in pages if page.gap is None or _final(page.gap)]
+        return [page for page in pages if page.gap is None or stands(page.gap)]
+
+    def _again(self, page: Page) -> list[bytes]:
+        """The documents of a page that is there already."""
+        documents = self._writer.documents(page)
+        self._documents += 0 if page.aside else len(documents)
+        return documents
 
     def _keep(
         self, listing: str, kind: str, documents: list[bytes], next_link: str = "", *, aside: bool = False
@@ -443,10 +560,6 @@ class Collection:
         log.warning("%s of %s: %s", gap.kind, gap.scope, refused)
         self._writer.gap(gap, name or listing.address(scope))
         self._progress.gap(gap)
-
-
-def _final(gap: Gap) -> bool:
-    return 400 <= gap.status < 500 and gap.status not in (401, 408, 429)
 
 
 def _has_resources(document: Document) -> bool:

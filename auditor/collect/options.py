@@ -11,6 +11,9 @@ from auditor.snapshot import Snapshot
 
 Auth = Literal["default", "cli", "environment", "managed-identity", "workload-identity", "device-code", "browser"]
 
+Source = Literal["arm", "graph", "auto"]
+"""Lists of Resource Manager, queries of Resource Graph, or for each kind what takes less time."""
+
 
 class Patience(Struct, frozen=True, kw_only=True):
     """How often one request is tried again, and how long is waited in between.
@@ -26,6 +29,7 @@ class Patience(Struct, frozen=True, kw_only=True):
     backoff_max: float = 60  # seconds
     connect_timeout: float = 30  # seconds
     read_timeout: float = 90  # seconds without a byte
+    operation: float = 600  # seconds until an answer that Azure has to work out is there
 
 
 class CollectOptions(Struct, frozen=True, kw_only=True):
@@ -41,8 +45,7 @@ class CollectOptions(Struct, frozen=True, kw_only=True):
     tenant_id: str = ""
     cloud: str = ""
     auth: Auth = "default"
-    source: Literal["arm"] = "arm"
-    effective: Literal["off"] = "off"
+    source: Source = "arm"
     max_concurrency: int = 32
     patience: Patience = Patience()
 

@@ -18,6 +18,7 @@ from auditor.model.ids import key, name_of
 from auditor.model.resources import IpConfiguration, Nic, Rule, Subnet, Tenant, VirtualMachine
 from auditor.network.firewall import FirewallRules
 from auditor.network.gateways import Gateways
+from auditor.network.hop import APPLIANCE, FIREWALL
 from auditor.network.lines import ALLOW, ALWAYS, DENY, NAMED, PASS, LineList, Ruling, VnetTag
 from auditor.network.lines import UNKNOWN as UNDECIDED
 from auditor.network.outbound import Outbound, OutboundMethods
@@ -306,6 +307,7 @@ class _Join:
         lists = self._lists()
         gates: list[Gate] = []
         passing, allowed = self.everything, self.nothing
+        bypassed = self.nothing  # where an AlwaysAllow may hold, so that no NSG's Deny is certain
         deciders: dict[str, Ruling] = {}
         for gate, lines, resource_id in lists:
             if lines is None:
@@ -316,12 +318,13 @@ class _Join:
             ruling = lines.decide(self.source, self.groups, self.place.view.vnet_tag)
             deciders[gate] = ruling
             self._compare(gate, lines, ruling)
-            denied = ruling.held(DENY, NAMED) & passing
-            undecided = ruling.held(UNDECIDED) & passing
+            denied = (ruling.held(DENY, NAMED) & passing) - bypassed
+            undecided = (ruling.held(UNDECIDED) | bypassed) & passing
             decider = ruling.decider(passing, DENY) or ruling.decider(passing, ALLOW) or ruling.decider(passing, ALWAYS)
             gates.append(Gate(gate, decider.id if decider else resource_id, denied, undecided))
             self._rule_notes(gate, ruling, resource_id, denied, undecided, passing, lines)
             always = ruling.held(ALWAYS)
+            bypassed |= ruling.doubtful(ALWAYS)
             allowed |= always & passing
             passing = passing - always
         return gates, *self._rules_code(gates, deciders, allowed)
@@ -449,6 +452,10 @@ class _Join:
                     undecided["egress"].append(part.addresses)
             elif way.unknown:
                 undecided["route"].append(part.addresses)
+            denied["route"].append(way.lost & part.addresses)
+            undecided["route"].append(way.elsewhere & part.addresses)
+            if way.lost & part.addresses:
+                ids["route"] = ids["route"] or way.id
             if gate:
                 denied[gate].append(part.addresses)
                 ids[gate] = ids[gate] or (decided if gate == "egress" else part.id or decided)
@@ -469,6 +476,8 @@ class _Join:
         outcome = "deny" if way.blocked else UNKNOWN if way.unknown else way.path
         shown = f"{part.label} -> {part.hop.kind} {' '.join(part.hop.ips) or target}"
         self.steps.append(Step("route", outcome, part.id, shown))
+        if way.id and part.hop.kind in (APPLIANCE, FIREWALL):
+            self.steps.append(Step("next-hop", outcome, way.id, name_of(way.id)))
         if way.path == DIRECT:
             self.note(*part.hop.reasons, *self.outbound.reasons, gap=self.outbound.gap)
             self.inferred |= self.outbound.inferred

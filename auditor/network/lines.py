@@ -60,13 +60,17 @@ class Line(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True):
-    """Destinations that one line decided; `unresolved` says why an access is unknown or named."""
+    """Destinations that one line decided.
+
+    `unresolved` says why an access is unknown or named, `possible` what the outcome may be.
+    """
 
     addresses: AddressSet
     access: str
     id: str
     label: str
     unresolved: tuple[str, ...] = ()
+    possible: frozenset[str] = frozenset()
 
 
 class Ruling(Struct, frozen=True, dict=True):
@@ -102,6 +106,11 @@ class Ruling(Struct, frozen=True, dict=True):
         sizes = [(p, (p.addresses & within).size) for p in self.parts if p.access in accesses]
         best = max(sizes, key=lambda entry: entry[1], default=None)
         return best[0] if best and best[1] else None
+
+    def doubtful(self, access: str) -> AddressSet:
+        """The destinations that may have this outcome and are not known to."""
+        doubted = (p.addresses for p in self.parts if p.access == UNKNOWN and access in p.possible)
+        return AddressSet.union(doubted, self.bits)
 
     @cached_property
     def unresolved(self) -> tuple[str, ...]:
@@ -177,7 +186,8 @@ class LineList:
                 break
         for addresses, maybe, why in left:
             access = _settle(maybe, why, self._last)
-            parts.append(Part(addresses, access, "", "", why if access in (UNKNOWN, NAMED) else ()))
+            why = why if access in (UNKNOWN, NAMED) else ()
+            parts.append(Part(addresses, access, "", "", why, maybe | {self._last}))
         return Ruling(tuple(parts), self.bits, source_ports, excerpt)
 
 
@@ -198,7 +208,8 @@ def _take(left: _Left, line: Line, definite: AddressSet, possible: AddressSet, p
         hit = addresses & definite
         if hit:
             access = _settle(maybe, reasons, *line.accesses)
-            parts.append(Part(hit, access, line.id, line.label, reasons if access in (UNKNOWN, NAMED) else ()))
+            unresolved = reasons if access in (UNKNOWN, NAMED) else ()
+            parts.append(Part(hit, access, line.id, line.label, unresolved, maybe | line.accesses))
             addresses = addresses - hit
         touched = addresses if line.unresolved else addresses & possible
         if touched:

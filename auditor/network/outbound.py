@@ -148,7 +148,7 @@ class OutboundMethods:
                 return Outbound("none", decided=lb.id, reasons=("lb-without-outbound",))
             if not ruled:
                 return Outbound("unknown", decided=lb.id, reasons=("lb-without-outbound",), gap=f"outbound-of {lb.id}")
-        return self._internal(nic, by_nic, by_address)
+        return self._internal(nic, by_nic)
 
     def _snat(self, lb: LoadBalancer, pool: str, bits: int) -> Outbound | None:
         """Outbound rules first, then load balancing rules, whose outbound NAT mirrors them unless it is off."""
@@ -170,15 +170,12 @@ class OutboundMethods:
         found = self._tenant.public_prefixes.get(key(prefix_id)) if prefix_id else None
         return found.address if found else ""
 
-    def _internal(self, nic: Nic, by_nic: Iterable[str], by_address: Iterable[str]) -> Outbound | None:
-        """A NIC in the pool of an internal Standard load balancer loses default outbound access; by address it does
-        not (a known issue of the platform)."""
+    def _internal(self, nic: Nic, by_nic: Iterable[str]) -> Outbound | None:
+        """A NIC in the pool of an internal Standard load balancer loses default outbound access."""
         for pool in by_nic:
             lb = self._pools[pool]
             if lb.standard and nic.default_outbound is not True:
                 return Outbound("none", decided=lb.id, reasons=("internal-lb",), inferred=True)
-        if any(self._pools[p].standard for p in by_address):
-            return Outbound("default-outbound", reasons=("default-outbound", "internal-lb-by-address"), inferred=True)
         return None
 
     # ---- default outbound access
@@ -195,6 +192,9 @@ class OutboundMethods:
             return self._none(subnet.id, "private-subnet", subnet)
         if self._has_standard_public_ip(vm):
             return Outbound("none", decided=nic.id, reasons=("no-egress",), inferred=True)
+        if any(self._pools[p].standard for p in self.pools_of(configuration, subnet)[1]):
+            # A known issue of the platform: in a pool by address, default outbound access stays.
+            return Outbound("default-outbound", reasons=("default-outbound", "internal-lb-by-address"), inferred=True)
         return Outbound("default-outbound", reasons=("default-outbound",))
 
     def _none(self, decided: str, reason: str, subnet: Subnet) -> Outbound:

@@ -77,6 +77,11 @@ def hop_of(kind: str, ips: tuple[str, ...]) -> Hop:
     return _HOP_TYPES.get(kind) or Hop(UNKNOWN, reasons=("next-hop-unknown-type",), gap=f"next-hop-type {kind}")
 
 
+def _leaving(hop: Hop) -> Hop:
+    """A user route that keeps public destinations in the virtual network gives them no way out."""
+    return Hop(NONE, reasons=("route-none",)) if hop.kind == LOCAL else hop
+
+
 def _tag_rank(tag: str) -> int:
     """On an exact tie: explicit prefix, regional tag, tag, AzureCloud of a region, AzureCloud."""
     cloud, regional = tag.lower().startswith("azurecloud"), "." in tag
@@ -120,13 +125,20 @@ class Routes:
         if answered is None:
             return static
         nic, rows = answered
-        parts = self._merge(longest_prefix(self._rows(rows, nic, subnet, bits), static.internet), static.internet, bits)
+        found = list(longest_prefix(self._rows(rows, nic, subnet, bits), static.internet))
+        internet = static.internet - AddressSet.union((p.addresses for p in found if p.hop.kind == LOCAL), bits)
+        untold = internet - AddressSet.union((p.addresses for p in found), bits)
+        if untold:
+            hop = Hop(UNKNOWN, reasons=("next-hop-unresolved",), gap=f"effective-routes {nic}")
+            found.append(RoutePart(untold, hop, f"{nic}/effectiveRouteTable", "effective routes without a default"))
+        parts = self._merge(found, internet, bits)
         settled = {(p.hop.kind, p.addresses) for p in static.parts if p.hop.kind != UNKNOWN}
         differs = any(p.hop.kind != UNKNOWN for p in static.parts) and not settled <= {
             (p.hop.kind, p.addresses) for p in parts
         }
         tag = VnetTag(static.vnet_tag.definite, EMPTY[bits])
-        return replace(static, parts=parts, vnet_tag=tag, effective=True, differs=differs, gaps=())
+        gaps = tuple(dict.fromkeys(p.hop.gap for p in parts if p.hop.gap))
+        return replace(static, parts=parts, internet=internet, vnet_tag=tag, effective=True, differs=differs, gaps=gaps)
 
     def _derive(self, subnet: Subnet, bits: int) -> RouteView:
         vnet = self._tenant.vnets.get(key(subnet.vnet))
@@ -172,7 +184,7 @@ class Routes:
         made: list[_Candidate] = []
         unresolved: list[tuple[Route, Hop]] = []
         for route in table.routes if table else ():
-            hop = hop_of(route.hop_type, route.hop_ips)
+            hop = _leaving(hop_of(route.hop_type, route.hop_ips))
             found = self._tags.resolve(route.prefix, bits)
             if self._tags.rests_on_excerpt((route.prefix,)):
                 hop = replace(hop, reasons=(*hop.reasons, "tag-excerpt"))
@@ -228,6 +240,8 @@ class Routes:
             if row.hop_type == "virtualnetworkserviceendpoint" or (row.source == "default" and row.hop_type == "none"):
                 continue
             hop = hop_of(row.hop_type, row.hop_ips)
+            if row.source == "user":
+                hop = _leaving(hop)
             if hop.kind == GATEWAY and row.source != "user" and vnet is not None:
                 hop = self._through_hub(vnet) or Hop(GATEWAY, reasons=("learned-default",))
             for text in row.prefixes:

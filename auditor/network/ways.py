@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from typing import TypedDict
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from auditor.model.addresses import V4, AddressSet, address
+from auditor.model.addresses import EMPTY, V4, AddressSet, address
 from auditor.model.ids import key, name_of, parent_of
 from auditor.model.resources import Firewall, LoadBalancer, Nic, Subnet, Tenant, VirtualMachine, VirtualNetwork
 from auditor.network.firewall import FirewallRules
@@ -56,6 +57,8 @@ class Way(Struct, frozen=True):
     reasons: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     inferred: bool = False
+    lost: AddressSet = EMPTY[V4]  # destinations that the firewall's own routes drop
+    elsewhere: AddressSet = EMPTY[V4]  # … and those they send on, to where nobody sees from here
 
 
 class _Common(TypedDict):
@@ -191,6 +194,17 @@ class Ways:
         if tunnel and AddressSet.union(p.addresses for p in tunnel) == view.internet:
             gap = f"forced-tunnel {tunnel[0].id}"
             return _firewall_way(unknown=True, reasons=("firewall-forced-tunnel",), gaps=(gap,), **common)
+        lost = AddressSet.union(p.addresses for p in view.parts if p.hop.kind == NONE)
+        own = self._own_way_out(firewall, subnet, common)
+        if not (lost or tunnel) or own.blocked:
+            return own
+        reasons = (*own.reasons, *(("firewall-forced-tunnel",) if tunnel else ()), *(("route-none",) if lost else ()))
+        elsewhere = AddressSet.union(p.addresses for p in tunnel)
+        gaps = tuple(f"forced-tunnel {p.id}" for p in tunnel)
+        return replace(own, reasons=reasons, gaps=gaps, lost=lost, elsewhere=elsewhere)
+
+    def _own_way_out(self, firewall: Firewall, subnet: Subnet, common: _Common) -> Way:
+        """The NAT gateway of the firewall's subnet, else the firewall's public IPs."""
         nat = self._outbound.nat_of(subnet)
         if nat is not None and nat.path == "nat-gateway":
             return _firewall_way(egress_id=nat.id, egress_ip=nat.ip, reasons=("nat-gateway",), **common)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from auditor.diff import Change
 from auditor.model.finding import Finding, Gap
 from auditor.policy.facts import SubscriptionFacts
 
@@ -47,12 +48,17 @@ class CoverageRow(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """One run. `scanned_at` is ISO 8601 and stands in every row."""
+    """One run. `scanned_at` is ISO 8601 and stands in every row.
+
+    `changes` are those since the run `baseline`, worst first; None where there was nothing to compare with.
+    """
 
     findings: Sequence[Finding]
     subscriptions: Sequence[SubscriptionFacts] = ()
     coverage: Sequence[CoverageRow] = ()
     gaps: Sequence[Gap] = ()
+    changes: Sequence[Change] | None = None
+    baseline: str = ""
     scanned_at: str = ""
     tenant_id: str = ""
     cloud: str = "AzureCloud"

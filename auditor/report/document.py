@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from auditor.diff import Change
 from auditor.errors import AuditorError
 from auditor.model.finding import Finding, Gap
 from auditor.policy.facts import SubscriptionFacts
@@ -27,12 +28,16 @@ class Run(Struct, frozen=True, kw_only=True):
     edition: str
     origin: str
     snapshot: str
+    baseline: str
     version: str
     lang: str
 
 
 class Document(Struct, frozen=True, kw_only=True):
-    """The whole file. `findings` stands last, one line for each, so that the file can be written as it comes."""
+    """The whole file. `findings` stands last, one line for each, so that the file can be written as it comes.
+
+    `changes` is null where there was no baseline to compare with.
+    """
 
     schema_version: int
     run: Run
@@ -40,6 +45,7 @@ class Document(Struct, frozen=True, kw_only=True):
     subscriptions: tuple[SubscriptionFacts, ...]
     coverage: tuple[CoverageRow, ...]
     gaps: tuple[Gap, ...]
+    changes: tuple[Change, ...] | None
     findings: tuple[Finding, ...]
 
 
@@ -53,6 +59,7 @@ def write_json(content: Content, path: Path) -> None:
         "subscriptions": report.subscriptions,
         "coverage": report.coverage,
         "gaps": report.gaps,
+        "changes": report.changes,
     }
     findings = content.tables[0].items
     with path.open("wb", buffering=1 << 20) as file:

@@ -51,6 +51,11 @@ class Legend:
             Line("status", status, labels.text(f"status_{status}"), labels.text(f"status_{status}_note"))
             for status in STATUSES
         ]
+        lines.append(Line("", "change", labels.columns["change"], labels.text("change")))
+        lines += [
+            Line("change", code, words.title("change", code), words.sentence("change", code))
+            for code in codes.get("change", ())
+        ]
         return cls(labels, tuple(lines))
 
     @property

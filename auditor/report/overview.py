@@ -35,6 +35,7 @@ _TOP_ACTIONS = 10
 _NAME = 60  # letters shown of a subscription's name
 _TOP_SUBSCRIPTIONS = 12
 _CHARTED_SUBSCRIPTIONS = 10
+_RUNS = 13  # the last ones, as many lines as the chart beside them is high
 
 
 class _Page:
@@ -82,12 +83,17 @@ def write_overview(book: Any, sheet: Any, styles: Styles, content: Content) -> N
         return
     charts, row = row, row + _CHART_ROWS + 1
     row = _actions(page, styles, content, row)
-    ranges = _tables(page, styles, content, row)
+    ranges, row = _tables(page, styles, content, row)
+    trend = _trend(page, styles, content, row)
     page.write()
     for number, figures in enumerate(ranges):
         chart = _chart(book, sheet.name, content, figures)
         x = number * (_COLUMNS * _PIXELS + 11) // len(ranges)
         sheet.insert_chart(charts, 1, chart, {"x_offset": x, "object_position": 1, "description": figures.title})
+    if trend:
+        sheet.fit_to_pages(1, 3)
+        chart = _trend_chart(book, sheet.name, content, trend)
+        sheet.insert_chart(row, 8, chart, {"object_position": 1, "description": content.labels.text("trend_chart")})
 
 
 def _head(page: _Page, styles: Styles, content: Content) -> int:
@@ -117,6 +123,10 @@ def _head(page: _Page, styles: Styles, content: Content) -> int:
     if content.figures.suppressed:
         sentence = text("suppressed", count=content.figures.suppressed)
         page.put(row, 1, sentence, styles.of(font_size=10, font_color=MUTED), link="internal:'Suppressed'!A1")
+        row += 1
+    if report.changes is not None:
+        sentence = text("changes", count=len(report.changes), baseline=report.baseline)
+        page.put(row, 1, sentence, styles.of(font_size=10, font_color=MUTED), link="internal:'Changes'!A1")
         row += 1
     page.height(row, 9)
     return row + 1
@@ -221,8 +231,8 @@ class _Figures:
     counts: int
 
 
-def _tables(page: _Page, styles: Styles, content: Content, row: int) -> list[_Figures]:
-    """The figures behind the charts, to be read and copied."""
+def _tables(page: _Page, styles: Styles, content: Content, row: int) -> tuple[list[_Figures], int]:
+    """The figures behind the charts, to be read and copied, and the row below them."""
     figures, text = content.figures, content.labels.text
     verdicts = {verdict: figures.smtp_by_risk.get(verdict, dict.fromkeys(RISKS, 0)) for verdict in VERDICTS}
     paths = dict(sorted(figures.path_by_risk.items(), key=lambda line: -sum(line[1].values())))
@@ -241,7 +251,7 @@ def _tables(page: _Page, styles: Styles, content: Content, row: int) -> list[_Fi
         _Figures(text("chart_verdict"), verdicts, first, 1, 2),
         _Figures(text("chart_path"), paths, first, 8, 10),
         _Figures(text("chart_subscription"), dict(ranked[:_CHARTED_SUBSCRIPTIONS]), below + 2, 1, 5),
-    ]
+    ], below + len(shown) + 4
 
 
 def _matrix(
@@ -290,15 +300,8 @@ def _chart(book: Any, sheet: str, content: Content, figures: _Figures) -> Any:
                 "gap": 45,
             }
         )
-    small = {"name": FONT, "size": 9, "color": MUTED}
-    chart.set_title(
-        {
-            "name": figures.title,
-            "overlay": False,
-            "layout": {"x": 0.02, "y": 0.02},
-            "name_font": {"name": FONT, "size": 12, "bold": True, "color": NAVY},
-        }
-    )
+    small: dict[str, object] = {"name": FONT, "size": 9, "color": MUTED}
+    _dress(chart, figures.title, small)
     chart.set_y_axis(
         {"reverse": True, "interval_unit": 1, "num_font": small, "line": {"color": FAINT}, "major_tick_mark": "none"}
     )
@@ -312,7 +315,89 @@ def _chart(book: Any, sheet: str, content: Content, figures: _Figures) -> Any:
             "label_position": "high",
         }
     )
-    chart.set_legend({"position": "bottom", "font": small})
-    chart.set_chartarea({"border": {"color": LINE}, "fill": {"color": "#FFFFFF"}})
     chart.set_size({"width": (_COLUMNS * _PIXELS - 22) // 3, "height": _CHART_ROWS * _ROW_PIXELS})
     return chart
+
+
+@dataclass(frozen=True, slots=True)
+class _Trend:
+    """The last runs and where their figures stand: the first row; names in column 1, a column for each series."""
+
+    runs: tuple[str, ...]
+    series: tuple[tuple[str, str, tuple[int, ...]], ...]  # title, colour, one figure a run
+    row: int
+
+
+_SERIES_COLUMN = 3
+
+
+def _trend(page: _Page, styles: Styles, content: Content, row: int) -> _Trend | None:
+    """The figures of the last runs; None, and nothing on the page, where this one is the first."""
+    entries, labels = content.trend[-_RUNS:], content.labels
+    if len(entries) < 2:
+        return None
+    series = (
+        (labels.text("tile_open"), LINK, tuple(e.smtp.get("open", 0) for e in entries)),
+        (labels.columns["high"], RISK_SOLID["high"], tuple(e.risk.get("high", 0) for e in entries)),
+        (labels.columns["medium"], RISK_SOLID["medium"], tuple(e.risk.get("medium", 0) for e in entries)),
+        (labels.text("tile_unknown"), BADGES["smtp"]["unknown"][1], tuple(e.smtp.get("unknown", 0) for e in entries)),
+    )
+    runs = tuple(f"{time:%Y-%m-%d %H:%M}" if (time := moment(e.scanned_at)) else e.scanned_at for e in entries)
+    _heading(page, styles, row, 1, labels.text("trend"))
+    head = {"font_size": 9, "font_color": MUTED, "bottom": 1, "bottom_color": FAINT}
+    page.put(row + 1, 1, labels.text("trend_run"), styles.of(**head), span=2)
+    for column, (title, _, _) in enumerate(series, _SERIES_COLUMN):
+        page.put(row + 1, column, title, styles.of(**head, align="right"))
+    cell: dict[str, object] = {"font_size": 10, "bottom": 1, "bottom_color": LINE}
+    count = styles.of(**cell, num_format='#,##0;-#,##0;"–"', align="right")
+    for number, run in enumerate(runs):
+        page.put(row + 2 + number, 1, run, styles.of(**cell), span=2)
+        for column, (_, _, figures) in enumerate(series, _SERIES_COLUMN):
+            page.put(row + 2 + number, column, figures[number], count)
+    return _Trend(runs, series, row + 2)
+
+
+def _trend_chart(book: Any, sheet: str, content: Content, trend: _Trend) -> Any:
+    """A line for each figure over the runs."""
+    chart = book.add_chart({"type": "line"})
+    first, last = trend.row, trend.row + len(trend.runs) - 1
+    for column, (title, colour, figures) in enumerate(trend.series, _SERIES_COLUMN):
+        chart.add_series(
+            {
+                "name": title,
+                "categories": [sheet, first, 1, last, 1],
+                "values": [sheet, first, column, last, column],
+                "categories_data": list(trend.runs),
+                "values_data": list(figures),
+                "line": {"color": colour, "width": 2},
+                "marker": {"type": "circle", "size": 5, "fill": {"color": colour}, "border": {"none": True}},
+            }
+        )
+    small: dict[str, object] = {"name": FONT, "size": 9, "color": MUTED}
+    _dress(chart, content.labels.text("trend_chart"), small)
+    chart.set_x_axis({"num_font": small, "line": {"color": FAINT}, "major_tick_mark": "none", "text_axis": True})
+    chart.set_y_axis(
+        {
+            "min": 0,
+            "num_font": small,
+            "num_format": "#,##0",
+            "line": {"none": True},
+            "major_gridlines": {"visible": True, "line": {"color": LINE, "width": 0.75}},
+        }
+    )
+    chart.set_size({"width": (_COLUMNS - 7) * _PIXELS, "height": _CHART_ROWS * _ROW_PIXELS})
+    return chart
+
+
+def _dress(chart: Any, title: str, small: dict[str, object]) -> None:
+    """What all charts have in common."""
+    chart.set_title(
+        {
+            "name": title,
+            "overlay": False,
+            "layout": {"x": 0.02, "y": 0.02},
+            "name_font": {"name": FONT, "size": 12, "bold": True, "color": NAVY},
+        }
+    )
+    chart.set_legend({"position": "bottom", "font": small})
+    chart.set_chartarea({"border": {"color": LINE}, "fill": {"color": "#FFFFFF"}})

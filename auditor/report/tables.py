@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
+from auditor.diff import Change
+from auditor.report.changes import CHANGE_COLUMNS
 from auditor.report.columns import (
     ACTION_COLUMNS,
     COLUMNS,
@@ -20,6 +22,7 @@ from auditor.report.columns import (
 )
 from auditor.report.content import CoverageRow, Report, Words
 from auditor.report.figures import Figures, figures, names_of
+from auditor.report.history import Entry, comparable
 from auditor.report.labels import Labels
 from auditor.report.rows import actions, firewalled, in_order, nic_rows, subscription_rows
 
@@ -58,16 +61,18 @@ class Content:
     context: Context
     figures: Figures
     tables: tuple[Table[Any], ...]
+    trend: tuple[Entry, ...] = ()  # the runs before and this one, oldest first
 
 
-def content(report: Report, words: Words) -> Content:
-    """Sorts and counts once for all formats."""
+def content(report: Report, words: Words, history: tuple[Entry, ...] = ()) -> Content:
+    """Sorts and counts once for all formats; `history` are the runs before."""
     labels = Labels.load(report.lang)
     findings = in_order(report.findings)
     names = names_of(report)
     todo = actions(findings, words, labels, names)
     suppressed = [finding for finding in findings if finding.suppressed]
     several = any(len(finding.nics) > 1 for finding in findings)
+    counted = figures(report, todo)
     return Content(
         report=report,
         words=words,
@@ -79,7 +84,8 @@ def content(report: Report, words: Words) -> Content:
             cloud=report.cloud,
             subscriptions=names,
         ),
-        figures=figures(report, todo),
+        figures=counted,
+        trend=(*comparable(history, report), Entry.of(report, counted)),
         tables=(
             Table("vms", "VMs", COLUMNS, findings, frozen=3),
             Table("actions", "Actions", ACTION_COLUMNS, todo, wrapped=True),
@@ -92,9 +98,17 @@ def content(report: Report, words: Words) -> Content:
                 SUBSCRIPTION_COLUMNS,
                 subscription_rows(report.subscriptions, findings),
             ),
+            *_changes(report),
             Table("coverage", "Coverage", COVERAGE_COLUMNS, sorted(report.coverage, key=_by_trouble), wrapped=True),
         ),
     )
+
+
+def _changes(report: Report) -> tuple[Table[Change], ...]:
+    """No table at all without a baseline: an empty one would say that nothing changed."""
+    if report.changes is None:
+        return ()
+    return (Table("changes", "Changes", CHANGE_COLUMNS, report.changes, frozen=3),)
 
 
 def _by_trouble(row: CoverageRow) -> tuple[int, str, str, str]:

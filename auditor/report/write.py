@@ -19,6 +19,7 @@ from auditor.errors import AuditorError, UsageError
 from auditor.report.content import Report, Words
 from auditor.report.document import write_json
 from auditor.report.frames import write_csv, write_parquet
+from auditor.report.history import Entry, append, read_history
 from auditor.report.tables import Content, content
 from auditor.report.workbook import write_workbook
 
@@ -65,7 +66,7 @@ def check_formats(formats: Sequence[str]) -> None:
 def write_report(
     report: Report, output_dir: Path, formats: Sequence[str], words: Words, *, now: datetime | None = None
 ) -> Path:
-    """Write the report to a new folder in `output_dir`, point `latest` at it, and say where it is.
+    """Write the report to a new folder in `output_dir`, point `latest` at it, note the run, and say where it is.
 
     The folder is named after the time (`now`, else the clock's) and appears only when it is complete. Folders and files
     are private. Raises UsageError for a bad format and AuditorError where the disk does not take the report.
@@ -74,7 +75,7 @@ def write_report(
     try:
         output_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _staging(output_dir) as staging:
-            prepared = content(report, words)
+            prepared = content(report, words, read_history(output_dir))
             for name in dict.fromkeys(formats):
                 FORMATS[name](prepared, staging)
             _settle(staging)
@@ -83,6 +84,7 @@ def write_report(
         reason = getattr(error, "strerror", None) or error
         raise AuditorError(f"cannot write the report to {output_dir}: {reason}") from error
     _point(output_dir / "latest", folder)
+    append(output_dir, Entry.of(report, prepared.figures, folder.name))
     return folder
 
 

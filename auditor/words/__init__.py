@@ -8,7 +8,8 @@
     words.source("no-nsg")                      # Microsoft's page on a reason or action, "" where there is none
     words.codes()                               # every code by its column
 
-Columns are those of `vms.csv`; reasons stand under `reasons`, actions under `action_code`. A code without words is
+Columns are those of `vms.csv`; reasons stand under `reasons`, actions under `action_code`, and what a
+comparison of runs finds under `change`. A code without words is
 shown as it is: Azure may invent a power state at any time.
 """
 

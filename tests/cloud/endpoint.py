@@ -1,4 +1,4 @@
-"""Entra ID's token endpoint and Resource Manager's GET, for documents that lie in memory."""
+"""Entra ID's token endpoint and Resource Manager's lists and reading actions, for documents that lie in memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import random
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -14,13 +13,20 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from auditor.model.ids import key, subscription_of
+from tests.cloud.actions import Actions
+from tests.cloud.answers import error, reply
 from tests.cloud.faults import Fault
-from tests.cloud.lists import Lists
+from tests.cloud.lists import Doc, Lists
+from tests.cloud.queries import Graph
+from tests.cloud.throttling import Throttling
 
 TENANT_ID = "72f98800-0000-4000-8000-000000000001"
 CLIENT_ID = "c11e9700-0000-4000-8000-000000000002"
 CLIENT_SECRET = "pl4nted~client~secret"
 AUDIENCE = "https://management.loopback.test"
+READER = {"actions": ["*/read"], "notActions": [], "dataActions": [], "notDataActions": []}
+_GRAPH = "/providers/microsoft.resourcegraph/resources"
+_PERMISSIONS = "/providers/microsoft.authorization/permissions"
 
 
 class Endpoint:
@@ -34,10 +40,21 @@ class Endpoint:
         latency: float = 0,
         faults: list[Fault] | None = None,
         token_lifetime: int = 3600,
+        looks: int = 1,
+        permissions: list[Doc] | None = None,
+        graph: Graph | None = None,
+        throttling: Throttling | None = None,
         seed: int = 25,
     ) -> None:
-        """`page_size` 0 is all in one page; `latency` and `token_lifetime` are in seconds."""
+        """`page_size` 0 is all in one page; `latency` and `token_lifetime` are in seconds.
+
+        An operation is ready at the look after `looks` others; `permissions` are those of the identity everywhere.
+        """
         self.lists = lists
+        self.actions = Actions(lists, looks=looks, page_size=page_size)
+        self.graph = graph or Graph(lists)
+        self.throttling = throttling or Throttling()
+        self.permissions = [READER] if permissions is None else permissions
         self.page_size = page_size
         self.latency = latency
         self.faults = faults if faults is not None else []
@@ -61,13 +78,13 @@ class Endpoint:
     # ---- Entra ID
 
     async def _instance(self, request: web.Request) -> web.Response:
-        return _json(
+        return reply(
             {"tenant_discovery_endpoint": f"{request.url.origin()}/common/v2.0/.well-known/openid-configuration"}
         )
 
     async def _discovery(self, request: web.Request) -> web.Response:
         authority = f"{request.url.origin()}/{request.match_info['tenant']}"
-        return _json({
+        return reply({
             "issuer": f"{authority}/v2.0",
             "authorization_endpoint": f"{authority}/oauth2/v2.0/authorize",
             "token_endpoint": f"{authority}/oauth2/v2.0/token",
@@ -80,13 +97,13 @@ class Endpoint:
         expected = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "grant_type": "client_credentials"}
         if request.match_info["tenant"] != TENANT_ID or any(form.get(k) != v for k, v in expected.items()):
             said = "AADSTS7000215: Invalid client secret provided."
-            return _json({"error": "invalid_client", "error_description": said}, 401)
+            return reply({"error": "invalid_client", "error_description": said}, 401)
         if form.get("scope") != f"{AUDIENCE}/.default":
             said = "AADSTS500011: The resource principal was not found."
-            return _json({"error": "invalid_resource", "error_description": said}, 400)
+            return reply({"error": "invalid_resource", "error_description": said}, 400)
         self.tokens.append(f"planted-token-{secrets.token_hex(16)}")
         life = self.token_lifetime
-        return _json(
+        return reply(
             {"token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": self.tokens[-1]}
         )
 
@@ -97,27 +114,38 @@ class Endpoint:
         self.requests.append((request.method, address))
         self._busy += 1
         self.busiest = max(self.busiest, self._busy)
+        body = await request.read()
         try:
             if self.latency:
                 await asyncio.sleep(self.latency)
+            turned_down, headers = self.throttling.admit(request)
+            if turned_down:
+                turned_down.headers.update(headers)
+                return turned_down
             fault = next((fault for fault in self.faults if fault.strikes(address, self._dice)), None)
             if fault:
-                return await _FAULTS[fault.way](fault, request, self._answer(request))
-            return self._answer(request)
+                return await _FAULTS[fault.way](fault, request, self._answer(request, body))
+            answer = self._answer(request, body)
+            answer.headers.update(headers)
+            return answer
         finally:
             self._busy -= 1
 
-    def _answer(self, request: web.Request) -> web.Response:
+    def _answer(self, request: web.Request, body: bytes) -> web.Response:
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens[-2:]:
             said = "The access token is missing, invalid or expired."
             challenge = {"WWW-Authenticate": 'Bearer authorization_uri="https://login", error="invalid_token"'}
             return error(401, "InvalidAuthenticationToken", said, challenge)
-        if request.method != "GET":
-            return error(405, "MethodNotAllowed", "This endpoint only answers GET.")
         query = dict(request.query)
         if "api-version" not in query:
             return error(400, "MissingApiVersionParameter", "The api-version query parameter is required.")
-        return self._read(request, key(request.path), query)
+        if request.method == "POST" and key(request.path) == _GRAPH:
+            return self.graph.post(body)
+        if request.method == "POST":
+            return self.actions.post(request, body)
+        if request.method != "GET":
+            return error(405, "MethodNotAllowed", "This endpoint changes nothing.")
+        return self.actions.result(request) or self._read(request, key(request.path), query)
 
     def _read(self, request: web.Request, path: str, query: dict[str, str]) -> web.Response:
         subscription = subscription_of(path)
@@ -126,6 +154,8 @@ class Endpoint:
             return error(gap.status or 500, gap.code, gap.message)
         if subscription and subscription not in self.lists.subscriptions:
             return error(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
+        if path == f"/subscriptions/{subscription}{_PERMISSIONS}":
+            return reply({"value": [self._but_refused(each, subscription) for each in self.permissions]})
         if path.endswith("/servicetags"):
             return web.Response(body=self.lists.tags, content_type="application/json")
         if path in self.lists.by_id:
@@ -134,6 +164,12 @@ class Endpoint:
         if documents is None:
             return error(404, "ResourceNotFound", f"The Resource '{request.path}' was not found.")
         return web.Response(body=self._page(request, documents, query), content_type="application/json")
+
+    def _but_refused(self, permission: Doc, subscription: str) -> Doc:
+        """The permission without what a gap says is refused in the subscription."""
+        scope = f"/subscriptions/{subscription}"
+        refused = [f"{gap.kind}/read" for gap in self.lists.refusals.values() if key(gap.scope) == scope]
+        return {**permission, "notActions": [*permission.get("notActions", ()), *refused]}
 
     def _page(self, request: web.Request, documents: list[bytes], query: dict[str, str]) -> bytes:
         start = int(query.get("$skiptoken", "0"))
@@ -144,20 +180,6 @@ class Endpoint:
             link = f"{request.url.origin()}{request.path}?api-version={query['api-version']}{rest}&$skiptoken={end}"
             following = b',"nextLink":' + msgspec.json.encode(link)
         return b'{"value":[' + b",".join(documents[start:end]) + b"]" + following + b"}"
-
-
-def error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    """An answer in ARM's shape of an error."""
-    return _json({"error": {"code": code, "message": message}}, status, headers)
-
-
-def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(body),
-        status=status,
-        headers=CIMultiDict(headers or {}),
-        content_type="application/json",
-    )
 
 
 async def _said(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
@@ -190,7 +212,7 @@ async def _truncated(fault: Fault, request: web.Request, whole: web.Response) ->
 
 
 async def _repeated(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
-    return _json({**msgspec.json.decode(_bytes(whole)), "nextLink": str(request.url)})
+    return reply({**msgspec.json.decode(_bytes(whole)), "nextLink": str(request.url)})
 
 
 def _bytes(response: web.Response) -> bytes:

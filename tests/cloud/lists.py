@@ -55,7 +55,7 @@ class Lists:
         bare = "createdTime" in doc and "properties" not in doc  # as the list of all resources has it
         if not bare:
             self.by_id[resource_id] = raw
-            for path, variant in _places(resource_id, kind, doc, raw):
+            for path, variant in places(resource_id, kind, doc, raw):
                 self.lists[path].append(variant)
         if kind == "microsoft.resources/subscriptions":
             self.subscriptions.add(subscription_of(resource_id))
@@ -86,7 +86,7 @@ class Lists:
         return of_provider or parent_of(f"{path}/x") in self.by_id or of_subscription
 
 
-def _places(resource_id: str, kind: str, doc: Doc, raw: bytes) -> Iterator[tuple[str, bytes]]:
+def places(resource_id: str, kind: str, doc: Doc, raw: bytes) -> Iterator[tuple[str, bytes]]:
     """The lists a document stands in, and how it looks there: power states only where they are asked for."""
     subscription = f"/subscriptions/{subscription_of(resource_id)}"
     if kind == "microsoft.resources/subscriptions":

@@ -48,6 +48,7 @@ def test_resumed_is_the_same_and_asks_for_no_page_twice(collected, monkeypatch, 
             Snapshot.open(tmp_path / "s")
         result = collected(server, tmp_path / "s", resume=True, max_concurrency=1)
     assert lines(result) == sorted(encoded(everything()))
+    assert result.documents == len(everything())
     assert result.gaps == ()
     twice = [address for (_, address), times in Counter(server.requests).items() if times > 1]
     assert len(twice) <= 1, "only the answer that was on its way may be asked for again"

@@ -149,9 +149,7 @@ def _source(rule: Rule, source: int | None, groups: frozenset[str], bits: int) -
             answers.append(True)
         elif text.startswith("/"):
             answers.append(None)
-        elif text[0].isalpha() and ":" not in text:
-            answers.append(False)
-        elif bounds(text)[2] != bits:
+        elif (text[0].isalpha() and ":" not in text) or bounds(text)[2] != bits:
             answers.append(False)
         elif bounds(text)[1] - bounds(text)[0] + 1 == 1 << bits:
             answers.append(True)

@@ -219,7 +219,10 @@ def test_routes(bits, data):
 
 # ---- Azure Firewall
 
-IP_GROUPS = {"/groups/hosts": ("10.1.0.4", "10.1.0.16/28"), "/groups/exchange": ("40.92.0.0/15", "52.100.0.0-52.100.9.9")}
+IP_GROUPS = {
+    "/groups/hosts": ("10.1.0.4", "10.1.0.16/28"),
+    "/groups/exchange": ("40.92.0.0/15", "52.100.0.0-52.100.9.9"),
+}
 UNSEEN_GROUP = "/groups/unseen"
 BASE, POLICY = "/policies/base", "/policies/child"
 
@@ -278,9 +281,7 @@ def test_firewall_policies(data):
     unread = data.draw(st.sampled_from([None, None, None, BASE, *(g.id for g in drawn)]))
     base = BASE if data.draw(st.booleans()) else ""
     named = {p: tuple(g.id for g in drawn if g.policy == p) for p in (BASE, POLICY)}
-    policies = {
-        p: FirewallPolicy(p, parent, named[p]) for p, parent in ((BASE, ""), (POLICY, base)) if p != unread
-    }
+    policies = {p: FirewallPolicy(p, parent, named[p]) for p, parent in ((BASE, ""), (POLICY, base)) if p != unread}
     seen = [g for g in drawn if g.id != unread]
     tenant = Tenant(
         firewall_policies=policies, rule_collection_groups={g.id: g for g in seen}, ip_groups=dict(IP_GROUPS)

@@ -25,7 +25,7 @@ from auditor.model.resources import (
     VirtualNetwork,
 )
 from auditor.network.egress import Network
-from tests.arm import admin_rule, network_rule, collection, route, rule, rule_id
+from tests.arm import collection, network_rule, part, ref, route, rule, rule_id, subnet_of
 from tests.network import oracle
 from tests.network.examples import share
 from tests.network.oracle import Facts, Policies, points
@@ -41,23 +41,23 @@ from tests.network.test_brute_force import (
     prefix,
     rules,
 )
-from tests.network.world import DEFAULT, EXCHANGE, HubSpoke, Lone, allow_25, deciders, wrong
+from tests.network.world import (
+    DEFAULT,
+    EXCHANGE,
+    FIREWALL_ADDRESS,
+    OPEN,
+    STOPPED,
+    HubSpoke,
+    Lone,
+    allow_25,
+    attach,
+    wrong,
+)
 
 VNET, APP, FIREWALL_SUBNET = "/vnets/v", "/vnets/v/subnets/app", "/vnets/v/subnets/azurefirewallsubnet"
 ADDRESS = "10.1.0.4"
 GATES = ("admin-rule", "nic-nsg", "subnet-nsg", "route", "egress", "firewall")
 VM = VirtualMachine("/vms/app01", "app01", "westeurope", (NicReference("/nics/n", True),))
-
-
-def known_rules(accesses=("allow", "deny")):
-    """Rules without sources or destinations that nobody knows."""
-    hidden = {*UNKNOWN}
-    return rules(V4, accesses).map(
-        lambda made: tuple(
-            r for r in made if not hidden & set(r.destinations) and not any(s.startswith("/") for s in r.sources)
-            and ("*" in r.source_ports or "0-65535" in r.source_ports)
-        )
-    )  # fmt: skip
 
 
 ALLOW_INTERNET = Rule("allow-internet", "", 65001, "allow", True, "*", ("*",), ("*",), ("*",), ("Internet",))
@@ -74,7 +74,7 @@ def nsgs(draw):
 def tenants(draw):
     """A VM behind any of these: admin rules, NIC NSG, subnet NSG, route table, private subnet, Azure Firewall."""
     nic_nsg, subnet_nsg = draw(nsgs()), draw(nsgs())
-    admin_rules = draw(st.none() | known_rules(("allow", "deny", "alwaysallow")))
+    admin_rules = draw(st.none() | rules(V4, ("allow", "deny", "alwaysallow")))
     texts = distinct(draw(st.lists(prefix(V4, PREFIXES[V4]) | st.sampled_from(["Storage", *UNKNOWN]), max_size=4)))
     hops = [("internet", ()), ("none", ()), ("virtualappliance", ("10.1.9.4",)), ("virtualappliance", ("10.1.9.4",))]
     routes = tuple(Route(f"route-{n}", f"r{n}", text, *draw(st.sampled_from(hops))) for n, text in enumerate(texts))
@@ -138,16 +138,17 @@ class PointByPoint:
         return points([*texts, *shared, *(e.prefix for e in self.table)], V4)
 
     def gates(self, point):
-        """(gate, outcome) in the packet's order; AlwaysAllow leaves the NSGs out."""
+        """(gate, outcome) in the packet's order. AlwaysAllow leaves the NSGs out; where it may hold they may be."""
         groups = frozenset({"mail"})
         admin_rules = self.tenant.admin_rules.get(VNET, ())
-        ruled = oracle.security_rules(admin_rules, point, self.source, groups, self.facts, V4, admin=True).outcome
-        if ruled in ("deny", "unknown"):
-            yield "admin-rule", ruled
+        ruled = oracle.security_rules(admin_rules, point, self.source, groups, self.facts, V4, admin=True).possible
+        if "deny" in ruled:
+            yield "admin-rule", "deny" if ruled == {"deny"} else "unknown"
         for gate, name in (("nic-nsg", "/nsgs/nic"), ("subnet-nsg", "/nsgs/subnet")):
-            if name in self.tenant.nsgs and ruled != "always":
+            if name in self.tenant.nsgs and "pass" in ruled:
                 listed = self.tenant.nsgs[name].rules
-                yield gate, oracle.security_rules(listed, point, self.source, groups, self.facts, V4).outcome
+                outcome = oracle.security_rules(listed, point, self.source, groups, self.facts, V4).outcome
+                yield gate, "unknown" if outcome == "deny" and "always" in ruled else outcome
         best = oracle.best_route(self.table, frozenset(), point, V4)
         if any(r.hop_type != best.hop for r in self.open_tags):
             yield "route", "unknown"
@@ -162,7 +163,7 @@ class PointByPoint:
             yield "firewall", oracle.firewall_policy(policies, POLICY, point, self.source, self.facts).outcome
 
 
-@share(0.4)
+@share(0.3)
 @given(tenants().filter(lambda t: not any(
     r.fqdns for g in t.rule_collection_groups.values() for c in g.collections for r in c.rules)))  # fmt: skip
 def test_gates_combine_per_destination(tenant):
@@ -186,3 +187,218 @@ def test_gates_combine_per_destination(tenant):
     else:
         wanted = ("restricted", GATES[min(first.values())]) if denied else ("open", "")
     assert (judged.outcome, judged.decided_by) == wanted
+
+
+# ---- gates that let out parts with nothing in common
+
+
+def test_rules_and_firewall_with_nothing_in_common():
+    """What the NSG lets out the firewall denies and the other way round: nothing gets out, and the last gate is named."""
+    world = HubSpoke(collection("c", 200, "Allow", network_rule("r", "52.100.0.0/14")))
+    nsg = world.guard(rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny"))
+    found = world.finding()
+    assert not wrong(
+        found,
+        smtp="blocked",
+        decided_by="firewall",
+        rules="partial",
+        rules_decided_by=rule_id(nsg, "no"),
+        firewall_rules="partial",
+        allowed_to=(),
+    )
+
+
+def test_rules_and_routes_with_nothing_in_common():
+    """The NSG lets out one range, the route drops it: blocked by the route."""
+    world = Lone()
+    world.guard(rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny"))
+    world.routes(route("40.0.0.0/8", "None"))
+    assert not wrong(world.finding(), smtp="blocked", decided_by="route", rules="partial", allowed_to=())
+
+
+def test_parts_in_common():
+    """What every gate lets out is what mail reaches."""
+    world = HubSpoke(collection("c", 200, "Allow", network_rule("r", "40.92.0.0/16")))
+    world.guard(rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny"))
+    assert not wrong(world.finding(), smtp="restricted", decided_by="nic-nsg", allowed_to=("40.92.0.0/16",))
+
+
+def test_a_deny_on_the_way_that_mail_does_not_take():
+    """A firewall's Deny of what a more specific route takes past it denies nothing."""
+    world = HubSpoke(
+        collection("stop", 100, "Deny", network_rule("no", EXCHANGE)),
+        allow_25(),
+        routes=((DEFAULT, FIREWALL_ADDRESS), (EXCHANGE, "Internet")),
+    )
+    assert not wrong(world.finding(), smtp="open", firewall_rules="allow", path="mixed", via_azure_firewall="partly")
+
+
+@pytest.mark.parametrize("gate", ["rule", "route", "firewall"])
+def test_a_definite_deny_beats_what_is_unknown(gate):
+    """A definite deny anywhere is an answer, whatever another gate cannot tell."""
+    world = HubSpoke(
+        *([] if gate == "firewall" else [allow_25()]),
+        routes=((DEFAULT, "None" if gate == "route" else FIREWALL_ADDRESS),),
+    )
+    if gate == "rule":
+        world.guard(rule("no", 100, "Deny"))
+        world.subscription.drop(world.firewall)
+    else:
+        attach(
+            world.app,
+            networkSecurityGroup={
+                "id": "/subscriptions/x/resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups/unread"
+            },
+        )
+    by = {"rule": "nic-nsg", "route": "route", "firewall": "firewall"}[gate]
+    assert not wrong(world.finding(), smtp="blocked", decided_by=by, risk="none")
+
+
+# ---- secondary NICs and IP configurations
+
+
+def with_second_nic(*, public):
+    """`HubSpoke` with a firewall that denies, and VM `mx` with a second NIC elsewhere."""
+    world = HubSpoke()
+    side = world.group.vnet("side", "10.6.0.0/16", {"dmz": "10.6.0.0/24"})
+    subnet_of(side, "dmz")["properties"]["defaultOutboundAccess"] = False
+    first = world.group.nic("mx-0", world.app, "10.1.0.9")
+    ip = world.group.public_ip("mx-ip", "203.0.113.9") if public else None
+    second = world.group.nic("mx-1", subnet_of(side, "dmz"), "10.6.0.9", primary=False, public_ip=ip)
+    world.group.vm("mx", nics=[first, second])
+    return world, first, second
+
+
+def test_a_secondary_nic_that_can_send():
+    """Case 59: the primary NIC is the row; a secondary NIC with a way out keeps the VM from being called blocked, since
+    the guest decides which it uses."""
+    world, first, second = with_second_nic(public=True)
+    found = world.findings()["mx"]
+    assert not wrong(found, nic_id=first["id"], private_ip="10.1.0.9", smtp="unknown", decided_by="visibility")
+    assert "secondary-nic-can-send" in found.reasons
+    assert f"guest-routing {second['id']}" in found.gaps
+    assert [(n.nic_id, n.primary, n.path, n.smtp) for n in found.nics] == [
+        (first["id"], True, "azure-firewall", "blocked"),
+        (second["id"], False, "public-ip", "open"),
+    ]
+
+
+def test_a_secondary_nic_without_a_way_out():
+    """Where no NIC has a way out the VM is blocked."""
+    world, _, _ = with_second_nic(public=False)
+    assert not wrong(world.findings()["mx"], **STOPPED)
+
+
+def test_the_primary_nic_is_the_one_that_is_flagged():
+    """The primary NIC is the one the VM calls primary, not the first of the list."""
+    world, first, second = with_second_nic(public=True)
+    vm = next(d for d in world.subscription.documents if d.get("name") == "mx")
+    for reference, primary in zip(vm["properties"]["networkProfile"]["networkInterfaces"], (False, True), strict=True):
+        reference["properties"]["primary"] = primary
+    assert not wrong(world.findings()["mx"], nic_id=second["id"], path="public-ip", smtp="open")
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_nic_that_was_not_read(which):
+    """Trap 17: a NIC out of sight may send, be it the primary or another."""
+    world, *nics = with_second_nic(public=False)
+    world.subscription.drop(nics[which])
+    found = world.findings()["mx"]
+    assert not wrong(found, smtp="unknown", decided_by="visibility", confidence="low")
+    assert f"networkInterfaces {nics[which]['id']}" in found.gaps
+
+
+def with_second_configuration(world, *, public):
+    """A second IPv4 configuration 10.1.0.44 on the NIC of `app01`."""
+    ip = {"publicIPAddress": ref(world.group.public_ip("second-ip", "203.0.113.44"))} if public else {}
+    fields = {
+        "primary": False,
+        "privateIPAddress": "10.1.0.44",
+        "privateIPAddressVersion": "IPv4",
+        "subnet": ref(world.app),
+    }
+    configuration = part(world.nic, "ipConfigurations", "second", {**fields, **ip})
+    world.nic["properties"]["ipConfigurations"].append(configuration)
+
+
+def test_a_secondary_ip_configuration_that_can_send():
+    """§4.2: a VM with two addresses can get two answers; a second address that gets out keeps the VM from being
+    called blocked."""
+    world = Lone({"default_outbound": False})
+    with_second_configuration(world, public=True)
+    found = world.finding()
+    assert not wrong(found, private_ip="10.1.0.4", smtp="unknown", decided_by="visibility", path="none")
+    assert "secondary-ip-configuration" in found.reasons
+
+
+def test_a_rule_for_one_of_two_addresses():
+    """A rule for the first address leaves the second one free."""
+    world = Lone()
+    nsg = world.guard(rule("no", 100, "Deny", source="10.1.0.4"))
+    with_second_configuration(world, public=False)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", rules="deny", rules_decided_by=rule_id(nsg, "no"))
+    assert "secondary-ip-configuration" in found.reasons
+
+
+def test_a_load_balancer_serves_the_primary_configuration():
+    """§5.1: secondary IP configurations get no way out by a load balancer."""
+    world = Lone({"default_outbound": False})
+    balancer = world.group.load_balancer("lb", world.group.public_ip("lb-ip", "203.0.113.30"), outbound="All")
+    with_second_configuration(world, public=False)
+    pool = balancer["properties"]["backendAddressPools"][0]
+    world.nic["properties"]["ipConfigurations"][1]["properties"]["loadBalancerBackendAddressPools"] = [ref(pool)]
+    assert not wrong(world.finding(), smtp="blocked", decided_by="egress")
+
+
+# ---- what is shared between NICs
+
+
+def test_neighbours_do_not_answer_for_each_other():
+    """NICs of one subnet share what is alike and nothing else: NSG, groups, address, outbound method each count."""
+    world = Lone()
+    mail = world.group.asg("mail")
+    subnet_nsg = world.group.nsg(
+        "of-subnet",
+        rule("members", 100, "Deny", source_groups=[mail]),
+        rule("low", 110, "Deny", source="10.1.0.64/26"),
+    )
+    attach(world.app, networkSecurityGroup=subnet_nsg)
+    own = world.group.nsg("own", rule("no", 100, "Deny"))
+    world.neighbour("member", "10.1.0.5", groups=[mail])
+    world.neighbour("low", "10.1.0.65")
+    world.neighbour("guarded", "10.1.0.6", nsg=own)
+    world.neighbour("public", "10.1.0.7", public_ip=world.group.public_ip("ip", "203.0.113.7"))
+    world.neighbour("plain", "10.1.0.8")
+    found = {name: (row.rules_decided_by, row.path) for name, row in world.findings().items()}
+    internet = rule_id(subnet_nsg, "AllowInternetOutBound")
+    assert found == {
+        "app01": (internet, "default-outbound"),
+        "member": (rule_id(subnet_nsg, "members"), "default-outbound"),
+        "low": (rule_id(subnet_nsg, "low"), "default-outbound"),
+        "guarded": (rule_id(own, "no"), "default-outbound"),
+        "public": (internet, "public-ip"),
+        "plain": (internet, "default-outbound"),
+    }
+
+
+def test_the_order_of_the_documents_does_not_matter():
+    """A tenant judged with its documents in reverse gives the same rows."""
+    world, _, _ = with_second_nic(public=True)
+    world.guard(rule("half", 100, "Deny", "0.0.0.0/1"))
+    forward = world.findings()
+    world.subscription.documents.reverse()
+    assert world.findings() == forward
+
+
+def test_a_vm_without_nics():
+    """A VM that says it has no NIC sends nothing; one that says nothing of NICs is unknown."""
+    world = Lone()
+    world.group.vm("none")
+    silent = world.group.vm("silent")
+    del silent["properties"]["networkProfile"]
+    found = world.findings()
+    assert not wrong(found["none"], smtp="blocked", path="none", decided_by="egress")
+    assert "no-nic" in found["none"].reasons
+    assert not wrong(found["silent"], smtp="unknown", path="unknown", decided_by="visibility")
+    assert not wrong(found["app01"], **OPEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Unpack
@@ -19,8 +20,8 @@ from tests.arm import (
     Json,
     Names,
     NicOptions,
-    Subscription,
     SubnetOptions,
+    Subscription,
     Tenant,
     collection,
     network_rule,
@@ -59,14 +60,16 @@ class World:
         self.group: Group = self.subscription.group("rg-app")
 
     def decoded(self) -> Decoded:
-        """The tenant as the judges see it."""
-        documents = (json.dumps(document).encode() for document in self.tenant.documents())
+        """The tenant as the judges see it; no document may hide behind an earlier one of the same id."""
+        made = self.tenant.documents()
+        assert len({document["id"].lower() for document in made}) == len(made)
         gaps = [msgspec.convert(gap, Gap) for gap in self.tenant.gaps]
-        return decode.tenant(documents, gaps, self.tenant.cloud)
+        return decode.tenant((json.dumps(document).encode() for document in made), gaps, self.tenant.cloud)
 
-    def findings(self, config: Config | None = None, edition: str = "2025-07") -> dict[str, Finding]:
-        """The findings by VM name."""
-        audit = Audit(self.decoded(), config or Config(), edition, TODAY)
+    def findings(self, edition: str = "2025-07") -> dict[str, Finding]:
+        """The findings by VM name, with the tenant's own auditor.toml."""
+        config = msgspec.convert(tomllib.loads(self.tenant.config), Config)
+        audit = Audit(self.decoded(), config, edition, TODAY)
         return {finding.vm: finding for finding in audit.findings()}
 
     def finding(self, vm: str = "app01") -> Finding:
@@ -99,7 +102,7 @@ class Lone(World):
         return table
 
     def guard(self, *rules: Json, on: str = "nic") -> Json:
-        """An NSG `guard` with these rules, on the NIC or the subnet."""
+        """A new NSG `guard` with these rules, on the NIC or the subnet."""
         nsg = self.group.nsg("guard", *rules)
         attach(self.nic if on == "nic" else self.app, networkSecurityGroup=nsg)
         return nsg

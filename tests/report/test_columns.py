@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from auditor.model.finding import Finding, NicFinding
+from auditor.report.changes import CHANGE_COLUMNS
 from auditor.report.columns import (
     ACTION_COLUMNS,
     COLUMNS,
@@ -30,7 +31,15 @@ CONTRACT = (
 )
 FRONT = "vm,risk,smtp,subscription,owner,intent,path,via_azure_firewall,decided_by,action"
 KEYS = [column.key for column in COLUMNS]
-TABLES = (COLUMNS, NIC_COLUMNS, ACTION_COLUMNS, FIREWALL_COLUMNS, SUBSCRIPTION_COLUMNS, COVERAGE_COLUMNS)
+TABLES = (
+    COLUMNS,
+    NIC_COLUMNS,
+    ACTION_COLUMNS,
+    FIREWALL_COLUMNS,
+    SUBSCRIPTION_COLUMNS,
+    CHANGE_COLUMNS,
+    COVERAGE_COLUMNS,
+)
 
 
 def test_columns_of_the_contract():

@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from auditor.diff import KINDS
 from auditor.errors import UsageError
 from auditor.policy.actions import actions, doc_url
 from auditor.policy.editions import Verdict, editions
@@ -39,6 +40,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "exemption": (*get_args(Status), "none"),
     "risk": get_args(RiskLevel),
     "action_code": tuple(action.code for action in actions().action),
+    "change": KINDS,
 }
 
 # What the judges of the network and the audit itself give as reasons.

@@ -1,0 +1,218 @@
+"""How often Azure may be asked, kept to before Azure has to say so.
+
+Resource Manager counts per subscription, identity, kind of operation and region; the region is that of the endpoint a
+run is led to, hence one for all of it. Reads have 250 tokens and get 25 back each second. Actions asked with POST were
+seen to be charged as writes: 200 and 10. What names no subscription counts for the tenant. Resource Graph counts
+queries per identity: 15 in 5 seconds, more or fewer as its headers say.
+
+Sources: learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling,
+learn.microsoft.com/azure/governance/resource-graph/concepts/guidance-for-throttled-requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from urllib.parse import urlsplit
+
+from azure.core.pipeline import PipelineRequest, PipelineResponse, policies
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+from auditor.model.ids import subscription_of
+
+READS, WRITES = (250, 25.0), (200, 10.0)
+"""Tokens of a full bucket, and how many come back each second."""
+
+QUERIES, WINDOW = 15, 5.0
+"""Resource Graph: so many queries in so many seconds."""
+
+_MARGIN = 0.1  # seconds by which one query may be quicker on its way than another
+_GRAPH = "/providers/microsoft.resourcegraph/resources"
+_OWN_THROTTLING = re.compile(rb"(Subscription|Tenant)RequestsThrottled", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+Headers = Mapping[str, str]
+
+
+def _nothing() -> None:
+    """Who waits holds up nobody."""
+
+
+class Limit(ABC):
+    """Requests that Azure counts together; they leave in the order they came.
+
+    Times are seconds of one clock that never goes back. The methods with `now` decide, `turn` waits.
+    """
+
+    def __init__(self, waits: Callable[[], None] = _nothing) -> None:
+        self._queue = asyncio.Lock()
+        self._waits = waits
+        self._held = 0.0
+
+    async def turn(self) -> None:
+        """Return when one more request may leave; `waits` is told where that is not at once."""
+        async with self._queue:
+            while wait := self.take(time.monotonic()):
+                self._waits()
+                await asyncio.sleep(wait)
+
+    def take(self, now: float) -> float:
+        """Count one more request and return 0, or return the seconds until it is worth asking again."""
+        return self._held - now if now < self._held else self._take(now)
+
+    def pause(self, seconds: float, now: float) -> None:
+        """Azure asked to wait; to ask again earlier would only make it longer."""
+        self._held = max(self._held, now + seconds)
+
+    @abstractmethod
+    def told(self, headers: Headers, now: float) -> None:
+        """What Azure says is left counts where it is less than what was counted here: others may ask, too."""
+
+    @abstractmethod
+    def _take(self, now: float) -> float: ...
+
+
+class Bucket(Limit):
+    """A token bucket of Resource Manager. `header` is where its answers say how many tokens are left."""
+
+    def __init__(
+        self, tokens: float, rate: float, header: str, waits: Callable[[], None] = _nothing, now: float = 0
+    ) -> None:
+        super().__init__(waits)
+        self._tokens = self._left = tokens
+        self._rate = rate
+        self._header = header
+        self._filled = now
+
+    def _take(self, now: float) -> float:
+        self._fill(now)
+        if self._left < 1:
+            return (1 - self._left) / self._rate
+        self._left -= 1
+        return 0
+
+    def pause(self, seconds: float, now: float) -> None:
+        """A bucket that turned a request down was empty."""
+        super().pause(seconds, now)
+        self._left, self._filled = 1, self._held
+
+    def told(self, headers: Headers, now: float) -> None:
+        """`x-ms-ratelimit-remaining-…` holds a number."""
+        said = headers.get(self._header, "")
+        if said.isdecimal():
+            self._fill(now)
+            self._left = min(self._left, int(said))
+
+    def _fill(self, now: float) -> None:
+        if now > self._filled:
+            self._left = min(self._tokens, self._left + (now - self._filled) * self._rate)
+            self._filled = now
+
+
+class Quota(Limit):
+    """The queries of Resource Graph: never more than the quota within any window, wherever Azure's windows begin."""
+
+    def __init__(self, queries: int = QUERIES, window: float = WINDOW) -> None:
+        super().__init__()
+        self._most = queries
+        self._window = window + _MARGIN
+        self._sent = deque[float]()
+
+    def _take(self, now: float) -> float:
+        while self._sent and self._sent[0] <= now - self._window:
+            self._sent.popleft()
+        if len(self._sent) >= self._most:
+            return self._sent[0] + self._window - now
+        self._sent.append(now)
+        return 0
+
+    def told(self, headers: Headers, now: float) -> None:
+        """`x-ms-user-quota-remaining` holds a number, `x-ms-user-quota-resets-after` hh:mm:ss."""
+        said = headers.get("x-ms-user-quota-remaining", "")
+        if not said.isdecimal():
+            return
+        self._most = max(self._most, int(said))
+        if int(said) == 0 and len(self._sent) < self._most:
+            self.pause(duration(headers.get("x-ms-user-quota-resets-after", "")), now)
+
+
+class Window:
+    """How many subscriptions are read at once. One that has to wait for its tokens makes room for another."""
+
+    def __init__(self, places: int) -> None:
+        self._places = asyncio.Semaphore(places)
+        self._inside = set[str]()
+
+    @asynccontextmanager
+    async def of(self, subscription: str) -> AsyncIterator[None]:
+        """A place for this subscription while the context lasts."""
+        await self._places.acquire()
+        self._inside.add(subscription)
+        try:
+            yield
+        finally:
+            self.rest(subscription)
+
+    def rest(self, subscription: str) -> None:
+        """Give the place to another; the subscription goes on without one when its tokens are back."""
+        if subscription in self._inside:
+            self._inside.remove(subscription)
+            self._places.release()
+
+
+class Limits:
+    """What one identity may still ask in one run."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._graph = Quota()
+        self._buckets: dict[tuple[str, bool], Bucket] = {}
+
+    def of(self, method: str, path: str) -> Limit:
+        """What a request counts for."""
+        if path.lower() == _GRAPH:
+            return self._graph
+        subscription, reads = subscription_of(path), method == "GET"
+        if (subscription, reads) not in self._buckets:
+            scope, kind = "subscription" if subscription else "tenant", "reads" if reads else "writes"
+            self._buckets[subscription, reads] = Bucket(
+                *(READS if reads else WRITES),
+                f"x-ms-ratelimit-remaining-{scope}-{kind}",
+                partial(self._window.rest, subscription),
+                time.monotonic(),
+            )
+        return self._buckets[subscription, reads]
+
+
+class Pace(policies.AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+    """Holds each request until it may leave. Stands behind the retry policy: a repeat counts like a first try."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self._limits = limits
+
+    async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
+        """Send it when it is its turn."""
+        limit = self._limits.of(request.http_request.method, urlsplit(request.http_request.url).path)
+        await limit.turn()
+        response = await self.next.send(request)
+        answer, now = response.http_response, time.monotonic()
+        limit.told(answer.headers, now)
+        if answer.status_code == 429 and (isinstance(limit, Quota) or _OWN_THROTTLING.search(answer.content)):
+            # A provider that throttles on its own account, with any other code, does not speak for the subscription.
+            asked = answer.headers.get("Retry-After", "")
+            resets = duration(answer.headers.get("x-ms-user-quota-resets-after", ""))
+            limit.pause(float(asked) if asked.isdecimal() else resets, now)
+        return response
+
+
+def duration(text: str) -> float:
+    """Seconds of hh:mm:ss; 1 for anything else."""
+    found = _DURATION.fullmatch(text.strip())
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else 1

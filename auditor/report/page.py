@@ -1,0 +1,315 @@
+"""`report.html`: the whole report in one file that asks nothing of anyone.
+
+Markup, styles and scripts lie beside this module in `page/`; the browser draws everything from two blocks of data.
+`run` is plain JSON: texts, figures, codes in words. `tables` is packed, for a tenant may have 100,000 VMs: every column
+is a sorted dictionary and one small whole number a row, so that the browser sorts and filters numbers and not text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+import sys
+import zlib
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import accumulate, chain
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from auditor.model.finding import Finding, Step
+from auditor.model.ids import name_of
+from auditor.policy.sources import sources
+from auditor.report.cells import moment, visible, web_link
+from auditor.report.columns import COLUMNS, Column, Context
+from auditor.report.content import Words
+from auditor.report.tables import STATUSES, Content, Table
+
+_SCRIPTS = ("dom.js", "store.js", "address.js", "grid.js", "charts.js", "vm.js", "views.js", "main.js")
+_STYLES = ("vendor/slick.grid.css", "page.css")
+_LIBRARIES = "vendor/libraries.js"
+_LEVEL = 6  # of compression; more costs seconds and saves little
+# No text may end the block it stands in, or a line of script where JSON is read as one.
+_ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
+
+
+def _command(finding: Finding, context: Context) -> str:
+    return context.words.command(
+        finding.action_code,
+        target=finding.action_target,
+        target_name=name_of(finding.action_target),
+        vm=finding.vm,
+        subscription=finding.subscription,
+    )
+
+
+# The drawn path stands for the trail, and every row has the same time of scan.
+_VM_COLUMNS: tuple[Column[Finding], ...] = (
+    *(column for column in COLUMNS if column.key not in ("trail", "scanned_at")),
+    Column(key="command", make=_command),
+    Column(key="action_target", kind="id", label="target"),
+    Column(key="suppressed"),
+)
+_STEP_COLUMNS: tuple[Column[Step], ...] = (
+    Column(key="gate", kind="code"),
+    Column(key="outcome", kind="code"),
+    Column(key="id", kind="id"),
+    Column(key="detail"),
+)
+
+
+def write_page(content: Content, path: Path) -> None:
+    """Write the page; it works from a folder, a share or a mail, in browsers of 2024 and later."""
+    assets = _assets()
+    page = Template(_asset("page.html")).substitute(
+        assets,
+        lang=content.report.lang,
+        run=_json(_run(content)),
+        tables=base64.b64encode(zlib.compress(_tables(content), _LEVEL)).decode(),
+    )
+    path.write_text(page, encoding="utf-8", newline="\n")
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath("page", *name.split("/")).read_text("utf-8")
+
+
+@cache
+def _assets() -> dict[str, str]:
+    """Styles and scripts, and the policy that lets the browser run these and nothing else."""
+    style = "\n".join(map(_asset, _STYLES))
+    libraries = _asset(_LIBRARIES)
+    script = "\n".join(map(_asset, _SCRIPTS))
+    # The grid adds an empty style element and fills it rule by rule.
+    rules = {
+        "default-src": "'none'",
+        "script-src": f"{_digest(libraries)} {_digest(script)}",
+        "style-src": f"{_digest(style)} {_digest('')}",
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    policy = "; ".join(f"{name} {value}" for name, value in rules.items())
+    return {"policy": policy, "style": style, "libraries": libraries, "script": script}
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode().translate(_ESCAPES)
+
+
+# ---- what is said once
+
+
+def _run(content: Content) -> dict[str, object]:
+    report, labels = content.report, content.labels
+    missing = sum(row.status != "read" for row in report.coverage) or content.figures.gaps
+    return {
+        "lang": report.lang,
+        "facts": [visible(fact) for fact in _facts(content)],
+        "missing": missing,
+        "suppressed": content.figures.suppressed,
+        "tiles": _tiles(content),
+        "portal": content.context.portal("/").removesuffix("/"),
+        "columns": labels.columns,
+        "notes": labels.notes,
+        "texts": labels.texts,
+        "codes": _codes(content),
+        "sources": {name: (source.title, web_link(source.url), source.says) for name, source in sources().items()},
+    }
+
+
+def _facts(content: Content) -> list[str]:
+    report, text = content.report, content.labels.text
+    time = moment(report.scanned_at)
+    facts = [
+        text("tenant", tenant=report.tenant_id),
+        report.cloud,
+        text("scanned", time=f"{time:%Y-%m-%d %H:%M}" if time else report.scanned_at),
+        text("edition", edition=report.edition),
+        text("tool", version=report.version),
+    ]
+    if report.snapshot:
+        facts.append(text("snapshot", snapshot=report.snapshot))
+    if report.origin == "composed":
+        facts.append(text("composed"))
+    return facts
+
+
+def _tiles(content: Content) -> list[dict[str, object]]:
+    """The key figures, each with the filters that show the VMs behind it."""
+    figures, text = content.figures, content.labels.text
+    shown = (("suppressed", ""),) if figures.suppressed else ()  # what figures about risk leave out
+    held = ("conditional", "blocked", "unknown")
+    tiles: tuple[tuple[str, int, dict[str, int], str, tuple[tuple[str, str], ...]], ...] = (
+        ("vms", figures.vms, {"count": figures.subscriptions}, "", (("tab", "vms"),)),
+        (
+            "open",
+            figures.smtp.get("open", 0),
+            {"restricted": figures.smtp.get("restricted", 0)},
+            "",
+            (("smtp", "open"),),
+        ),
+        ("unneeded", figures.open_unneeded, {}, "high", (("smtp", "open"), ("intent", "not-sender"), *shown)),
+        (
+            "held",
+            figures.senders_held,
+            {"count": figures.senders},
+            "high",
+            (("intent", "sender"), *(("smtp", verdict) for verdict in held), *shown),
+        ),
+        (
+            "firewall",
+            figures.via_firewall,
+            {"count": figures.firewalls},
+            "",
+            (("via_azure_firewall", "yes"), ("via_azure_firewall", "partly")),
+        ),
+        (
+            "high",
+            figures.risk["high"],
+            {"medium": figures.risk["medium"], "low": figures.risk["low"]},
+            "high",
+            (("risk", "high"), *shown),
+        ),
+        ("unknown", figures.smtp.get("unknown", 0), {}, "doubt", (("smtp", "unknown"),)),
+    )
+    return [
+        {
+            "title": text(f"tile_{name}"),
+            "value": value,
+            "note": text(f"tile_{name}_note", **details),
+            "tone": tone if value else "",
+            "address": urlencode(filters),
+        }
+        for name, value, details, tone, filters in tiles
+    ]
+
+
+def _codes(content: Content) -> dict[str, dict[str, tuple[str, str, str]]]:
+    """Title, meaning and source of every code by its column, in the order to list them."""
+    words, text = content.words, content.labels.text
+    codes = {
+        column: {
+            code: (words.title(column, code), words.sentence(column, code), web_link(words.source(code)))
+            for code in listed
+        }
+        for column, listed in words.codes().items()
+    }
+    codes["status"] = {status: (text(f"status_{status}"), text(f"status_{status}_note"), "") for status in STATUSES}
+    return codes
+
+
+# ---- what is said of every row
+
+
+def _tables(content: Content) -> bytes:
+    """The tables as bytes: the length of a JSON head, the head, and the numbers it points into; all little-endian."""
+    numbers = _Numbers()
+    dictionaries = _Dictionaries(content.words, numbers)
+    vms, *others = content.tables
+    shown = [Table(vms.file, vms.sheet, _VM_COLUMNS, vms.items), *(t for t in others if t.items and not t.optional)]
+    findings: Sequence[Finding] = vms.items
+    steps = list(chain.from_iterable(finding.steps for finding in findings))
+    starts = accumulate((len(finding.steps) for finding in findings), initial=0)
+    head = _json(
+        {
+            "tables": [dictionaries.table(table, content) for table in shown],
+            "steps": dictionaries.table(Table("steps", "", _STEP_COLUMNS, steps), content),
+            "starts": numbers.add(starts, len(steps)),
+        }
+    ).encode()
+    head += b" " * (-len(head) % 4)
+    return b"".join((struct.pack("<I", len(head)), head, *numbers.parts))
+
+
+class _Numbers:
+    """Lists of whole numbers in the fewest bytes that hold them, each where a typed array may begin."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, numbers: Iterable[int], most: int) -> tuple[int, int]:
+        """Where the list begins and how many bytes each of its numbers takes; none is greater than `most`."""
+        packed = array("B" if most < 1 << 8 else "H" if most < 1 << 16 else "I", numbers)
+        if sys.byteorder == "big":
+            packed.byteswap()
+        part = packed.tobytes()
+        part += b"\0" * (-len(part) % 4)
+        self.parts.append(part)
+        self._size += len(part)
+        return self._size - len(part), packed.itemsize
+
+
+class _Dictionaries:
+    """Columns as dictionaries: their different cells in the order in which a reader sorts them, empty last."""
+
+    def __init__(self, words: Words, numbers: _Numbers) -> None:
+        self._numbers = numbers
+        self._ranks: Mapping[str, Mapping[str, int]] = {
+            column: {code: rank for rank, code in enumerate(codes)} for column, codes in words.codes().items()
+        } | {"status": {status: rank for rank, status in enumerate(STATUSES)}}
+
+    def table(self, table: Table[Any], content: Content) -> dict[str, object]:
+        labels = content.labels
+        return {
+            "file": table.file,
+            "title": labels.texts.get(f"page_tab_{table.file}", table.sheet),
+            "rows": len(table.items),
+            "columns": [
+                {
+                    "key": column.key,
+                    "title": labels.columns.get(column.title, column.key),
+                    "kind": column.kind,
+                    "width": column.width,
+                    "front": column.front,
+                    **self._column(column, column.cells(table.items, content.context)),
+                }
+                for column in table.columns
+            ],
+        }
+
+    def _column(self, column: Column[Any], cells: Sequence[Any]) -> dict[str, object]:
+        if column.kind in ("time", "date"):
+            shapes = {text: _shown_time(text, column.kind) for text in set(cells)}
+            cells = [shapes[text] for text in cells]
+        different = sorted(set(cells), key=self._order(column))
+        place = {cell: number for number, cell in enumerate(different)}
+        packed = {"index": self._numbers.add(map(place.__getitem__, cells), len(different))}
+        if column.kind == "number":
+            return packed | {"values": different}
+        texts = [visible(text) for text in different]
+        if column.kind == "id":
+            return packed | self._split(texts)
+        return packed | {"values": texts}
+
+    def _split(self, ids: Sequence[str]) -> dict[str, object]:
+        """Ids as what holds the resource, told once, and its name."""
+        parts = [text.rpartition("/") for text in ids]
+        heads = {head: number for number, head in enumerate(dict.fromkeys(head + slash for head, slash, _ in parts))}
+        owners = self._numbers.add((heads[head + slash] for head, slash, _ in parts), len(heads))
+        return {"heads": list(heads), "head": owners, "values": [tail for _, _, tail in parts]}
+
+    def _order(self, column: Column[Any]) -> Callable[[Any], Any]:
+        if column.kind == "number":
+            return lambda number: number
+        ranks = self._ranks.get(column.key, {})
+        return lambda text: (not text, ranks.get(text, len(ranks)), text.casefold(), text)
+
+
+def _shown_time(text: str, kind: str) -> str:
+    time = moment(text)
+    if time is None:
+        return text
+    return f"{time:%Y-%m-%d}" if kind == "date" else f"{time:%Y-%m-%d %H:%M}"

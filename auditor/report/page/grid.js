@@ -1,0 +1,217 @@
+"use strict";
+// A table on the screen: SlickGrid draws the rows in sight, a view says which these are.
+
+const LETTER = 7; // pixels
+const ROW = 38;
+const CARD = 78;
+
+/** Columns whose cell opens the resource that another column of the row names. */
+const OPENS = { nic: "nic_id", firewall: "firewall_id", target_name: "target", subscription_portal: "subscription_id" };
+
+/** The contents of a cell. */
+function cellOf(table, column, row) {
+  const value = column.at(row);
+  if (value === "") return "";
+  if (column.kind === "number") return numbers.format(value);
+  if (column.key in TONES) return badge(column.key, value);
+  if (column.key === "vm" && table.column("vm_id")) {
+    return h("a", { href: writeAddress({ ...fresh(table.file), vm: table.cell("vm_id", row) }), tabindex: -1 }, bdi(value));
+  }
+  if (column.kind === "code") return h("span", { title: sentenceOf(column.key, value) }, titleOf(column.key, value));
+  if (column.kind === "codes") return value.split(";").map((code) => titleOf(column.key, code)).join("; ");
+  const opens = OPENS[column.key] && portalOf(table.cell(OPENS[column.key], row));
+  if (opens) return h("a", { href: opens, target: "_blank", rel: "noopener noreferrer", tabindex: -1 }, bdi(value));
+  if (value.startsWith("https://") && column.key === "doc_url") {
+    return h("a", { href: value, target: "_blank", rel: "noopener noreferrer", tabindex: -1 }, value);
+  }
+  return h("bdi", { title: value, class: column.kind === "id" ? "mono" : null }, value);
+}
+
+/** How wide a text is, in letters; those of East Asia are two wide. */
+function lengthOf(value) {
+  return value.length + (value.match(/[\u2e80-\uffef]/g)?.length ?? 0);
+}
+
+/** Pixels for a column: what its codes take in words, else as wide as it was declared, and its title in any case. */
+function widthOf(column) {
+  const codes = column.kind === "code" || column.key in TONES;
+  const words = codes ? column.values.map((value) => lengthOf(titleOf(column.key, value)) * LETTER + 46) : [column.width * LETTER];
+  return Math.min(420, Math.max(76, lengthOf(column.title) * LETTER + 48, ...words.slice(0, 50)));
+}
+
+/** A row on a narrow screen: name first, then what matters, then where. */
+function cardOf(table, row) {
+  const [first, ...rest] = table.sorted.filter((column) => column.front && column.at(row) !== "");
+  if (!first) return "";
+  const badges = rest.filter((column) => column.key in TONES);
+  const others = rest.filter((column) => !(column.key in TONES)).slice(0, 3);
+  return h("div", { class: "row-card" },
+    h("div", { class: "row-card-head" }, h("strong", null, cellOf(table, first, row))),
+    h("div", null, badges.map((column) => badge(column.key, column.at(row)))),
+    h("div", { class: "faint" }, others.flatMap((column, place) => [place ? " · " : "", cellOf(table, column, row)])));
+}
+
+class Grid {
+  /** `open(row)` is called for the row a reader chooses, `sort(key)` when the table shall be in another order. */
+  constructor(host, view, { open, move, sort }) {
+    Object.assign(this, { host, view, open, move, sort });
+    this.shown = [];
+    this.pointed = -1;
+    this.watch = new ResizeObserver(() => this.fit());
+    this.watch.observe(host);
+    narrow.addEventListener("change", () => this.build());
+  }
+
+  /** Columns in the order to show them; none of that kind of thing on a narrow screen. */
+  show(columns) {
+    if (columns.length === this.shown.length && columns.every((column, place) => column === this.shown[place])) return;
+    this.shown = columns;
+    this.build();
+  }
+
+  build() {
+    this.slick?.destroy();
+    this.host.replaceChildren();
+    const { view } = this;
+    const { table } = view;
+    const rows = { getLength: () => view.seen.length, getItem: (place) => ({ row: view.seen[place] }) };
+    const columns = narrow.matches
+      ? [{ id: "card", field: "card", name: "", formatter: (_, __, ___, ____, item) => cardOf(table, item.row) }]
+      : this.shown.map((column) => this.column(column));
+    this.slick = new SlickGrid(this.host, rows, columns, {
+      rowHeight: narrow.matches ? CARD : ROW,
+      enableColumnReorder: false,
+      enableCellNavigation: true,
+      enableMouseWheelScrollHandler: false,
+      enableHtmlRendering: false,
+      dataItemColumnValueExtractor: () => "",
+      scrollRenderThrottling: 0,
+      minRowBuffer: 12,
+    });
+    this.listen();
+    this.mark();
+    this.fit();
+  }
+
+  column(column) {
+    const { table } = this.view;
+    return {
+      id: column.key,
+      field: column.key,
+      name: column.title,
+      toolTip: run.notes[column.key] ?? "",
+      width: widthOf(column),
+      minWidth: 60,
+      sortable: true,
+      cssClass: column.kind === "number" ? "number" : "",
+      headerCssClass: column.kind === "number" ? "number" : "",
+      formatter: (_, __, ___, ____, item) => cellOf(table, column, item.row),
+    };
+  }
+
+  listen() {
+    const { slick } = this;
+    slick.onSort.subscribe((_, { sortAsc, sortCol }) => this.sort(sortAsc ? sortCol.id : `-${sortCol.id}`));
+    slick.onClick.subscribe((event, { row }) => {
+      const link = event.target.closest("a");
+      const own = link?.getAttribute("href").startsWith("#");
+      if (link && (!own || event.ctrlKey || event.metaKey || event.shiftKey)) return;
+      if (own) event.preventDefault();
+      this.open(this.view.seen[row]);
+    });
+    slick.onActiveCellChanged.subscribe((_, { row }) => {
+      this.reach();
+      slick.getActiveCellNode()?.focus({ preventScroll: true });
+      if (row !== undefined) this.move(this.view.seen[row]);
+    });
+    slick.onRendered.subscribe(() => {
+      for (const element of this.host.querySelectorAll(".slick-row")) {
+        element.setAttribute("aria-rowindex", Number(element.dataset.row) + 2);
+      }
+      this.reach();
+    });
+    // Tab leaves the table and Enter opens the row; of the keys that move within it the grid takes care.
+    this.keys ??= (event) => {
+      if (event.key === "Tab") event.stopPropagation();
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.stopPropagation();
+      if (event.target.closest(".slick-header-column")) {
+        event.preventDefault();
+        event.target.click();
+      } else if (this.slick.getActiveCell()) {
+        event.preventDefault();
+        this.open(this.view.seen[this.slick.getActiveCell().row], true);
+      }
+    };
+    this.host.addEventListener("keydown", this.keys, true);
+  }
+
+  /** What the grid does not say by itself to those who listen. */
+  mark() {
+    this.host.setAttribute("aria-label", this.view.table.title);
+    this.host.setAttribute("aria-colcount", narrow.matches ? 1 : this.shown.length);
+    for (const element of this.host.querySelectorAll("[tabindex='0']")) element.tabIndex = -1;
+    for (const header of this.host.querySelectorAll(".slick-header-column")) header.tabIndex = 0;
+  }
+
+  /** One cell is what Tab reaches: the active one, else the first in sight. */
+  reach() {
+    for (const cell of this.host.querySelectorAll(".slick-cell[tabindex='0']")) cell.tabIndex = -1;
+    const cell = this.slick.getActiveCellNode() ?? this.host.querySelector(`.slick-row .slick-cell`);
+    if (!cell) return;
+    cell.tabIndex = 0;
+    cell.onfocus ??= () => {
+      if (this.slick.getActiveCell()) return;
+      this.slick.setActiveCell(Number(cell.closest(".slick-row").dataset.row), 0);
+    };
+  }
+
+  /** The last column takes the room that is left. */
+  fit() {
+    const { slick, host } = this;
+    if (!slick || !host.clientWidth) return;
+    const columns = slick.getColumns();
+    const last = columns.at(-1);
+    if (last) {
+      last.full ??= last.width;
+      const others = columns.slice(0, -1).reduce((sum, column) => sum + column.width, 0);
+      last.width = Math.max(narrow.matches ? 200 : last.full, host.clientWidth - others - 14);
+      slick.setColumns(columns);
+    }
+    slick.resizeCanvas();
+    if (this.pointed >= 0) slick.scrollRowIntoView(this.pointed, false);
+    this.mark();
+    this.arrow();
+  }
+
+  /** Show what the view now holds, from the top unless the reader has not left. */
+  refresh({ stay = false } = {}) {
+    const { slick, view } = this;
+    if (!slick) return;
+    if (!stay) slick.resetActiveCell();
+    slick.invalidate();
+    if (!stay) slick.scrollRowToTop(0);
+    this.host.setAttribute("aria-rowcount", view.seen.length + 1);
+    this.arrow();
+  }
+
+  /** The arrow in the header of the column that gives the order. */
+  arrow() {
+    const { key, descending } = this.view.order;
+    if (narrow.matches) return;
+    this.slick.setSortColumns(this.shown.some((column) => column.key === key) ? [{ columnId: key, sortAsc: !descending }] : []);
+    for (const header of this.host.querySelectorAll(".slick-header-column")) {
+      if (header.dataset.id === key) header.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      else header.removeAttribute("aria-sort");
+    }
+  }
+
+  /** Mark a row as the one that is open elsewhere on the page. */
+  point(row) {
+    const place = row < 0 ? -1 : this.view.seen.indexOf(row);
+    const cells = Object.fromEntries(this.slick.getColumns().map((column) => [column.id, "is-open"]));
+    this.slick.setCellCssStyles("open", place < 0 ? {} : { [place]: cells });
+    this.pointed = place;
+    if (place >= 0) this.slick.scrollRowIntoView(place, false);
+  }
+}

@@ -1,0 +1,148 @@
+"""Security admin rules of Azure Virtual Network Manager: before every NSG, and binding where they end the evaluation."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.arm import admin_rule, rule, rule_id, subnet
+from tests.network.world import EXCHANGE, OPEN, Lone, deciders, wrong
+
+NO_SMTP, SMTP = rule("no-smtp", 100, "Deny"), rule("smtp", 100, "Allow")
+NETWORK_GROUP = {
+    "addressPrefix": "/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/networkManagers/m/networkGroups/g",
+    "addressPrefixType": "NetworkGroup",
+}
+
+
+def ruled(*admin, nsg=()):
+    """`Lone` with admin rules on its network and an NSG on its NIC; (world, ids of the admin rules, NSG)."""
+    world = Lone()
+    guard = world.guard(*nsg) if nsg else None
+    answer = world.tenant.admin_rules(world.vnet, *admin)
+    return world, [each["id"] for each in answer["value"]], guard
+
+
+@pytest.mark.parametrize("to", ["*", "Internet", "0.0.0.0/0"])
+def test_always_allow_ends_the_evaluation(to):
+    """Case 48: after AlwaysAllow the NSGs are not asked."""
+    world, ids, _ = ruled(admin_rule("mail", 10, "AlwaysAllow", to), nsg=(NO_SMTP,))
+    found = world.finding()
+    assert not wrong(found, **OPEN, rules_decided_by=ids[0])
+    assert deciders(found, "admin-rule") == [("allow", ids[0])]
+    assert "admin-rule-allows" in found.reasons
+
+
+def test_allow_leaves_it_to_the_nsg():
+    """Case 49: a plain Allow goes on to the NSGs."""
+    world, _, guard = ruled(admin_rule("mail", 10, "Allow"), nsg=(NO_SMTP,))
+    assert not wrong(
+        world.finding(), smtp="blocked", decided_by="nic-nsg", rules="deny", rules_decided_by=rule_id(guard, "no-smtp")
+    )
+
+
+def test_allow_hides_later_admin_rules():
+    """An Allow of lower number decides among the admin rules: the Deny behind it is not asked."""
+    world, _, guard = ruled(admin_rule("mail", 10, "Allow"), admin_rule("no", 20, "Deny"), nsg=(SMTP,))
+    assert not wrong(world.finding(), **OPEN, rules_decided_by=rule_id(guard, "smtp"))
+
+
+@pytest.mark.parametrize("nsg", [(SMTP,), ()], ids=["nsg-allows", "no-nsg"])
+def test_deny_ends_the_evaluation(nsg):
+    """Case 50: a Deny ends the evaluation whatever an NSG allows, and needs no NSG."""
+    world, ids, _ = ruled(admin_rule("other", 5, "Deny", ports="443"), admin_rule("no", 10, "Deny"), nsg=nsg)
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", rules="deny", decided_by="admin-rule", rules_decided_by=ids[1])
+    assert deciders(found, "admin-rule") == [("deny", ids[1])]
+
+
+def test_an_empty_list_applies_nothing():
+    """Case 51: where admin rules are not applied (SQL Managed Instance in the network) the effective list is empty; it
+    was asked for, so nothing about it is uncertain."""
+    world, _, guard = ruled(nsg=(SMTP,))
+    delegated = subnet("10.1.9.0/24", delegation="Microsoft.Sql/managedInstances")
+    world.vnet["properties"]["subnets"].append(
+        {"id": f"{world.vnet['id']}/subnets/mi", "name": "mi", "properties": delegated}
+    )
+    found = world.finding()
+    assert not wrong(found, **OPEN, rules_decided_by=rule_id(guard, "smtp"))
+    assert "admin-rules-not-asked" not in found.reasons
+
+
+def test_a_network_that_was_not_asked():
+    """Where the list was not asked for there may be rules: the row is less sure and says why, unless it is blocked."""
+    world = Lone()
+    assert not wrong(world.finding(), smtp="open", confidence="medium")
+    assert "admin-rules-not-asked" in world.finding().reasons
+    world.guard(NO_SMTP)
+    assert not wrong(world.finding(), smtp="blocked", confidence="high")
+
+
+def test_the_lower_number_decides():
+    """Admin rules are taken by priority, not in the order of the listing; inbound ones are none of this."""
+    world, ids, _ = ruled(
+        admin_rule("no", 20, "Deny"),
+        admin_rule("mail", 10, "AlwaysAllow"),
+        admin_rule("in", 5, "Deny", direction="Inbound"),
+    )
+    assert not wrong(world.finding(), **OPEN, rules_decided_by=ids[1])
+
+
+@pytest.mark.parametrize(
+    ("access", "nsg", "reached", "gate"),
+    [
+        ("Deny", SMTP, f"Internet except {EXCHANGE}", "admin-rule"),
+        ("AlwaysAllow", NO_SMTP, EXCHANGE, "nic-nsg"),
+    ],
+)
+def test_an_admin_rule_for_a_part(access, nsg, reached, gate):
+    """What an admin rule holds it decides; the rest is the NSG's."""
+    world, ids, guard = ruled(admin_rule("part", 10, access, EXCHANGE), nsg=(nsg,))
+    decider = ids[0] if gate == "admin-rule" else rule_id(guard, "no-smtp")
+    assert not wrong(
+        world.finding(), smtp="restricted", decided_by=gate, rules_decided_by=decider, allowed_to=(reached,)
+    )
+
+
+def test_an_empty_destination_list_is_everything():
+    """§4.5: no destinations mean any."""
+    world, ids, _ = ruled(admin_rule("no", 10, "Deny"))
+    answer = world.tenant.documents()[-1]
+    answer["value"][0]["properties"] |= {"destinations": [], "sources": []}
+    assert not wrong(world.finding(), smtp="blocked", rules_decided_by=ids[0])
+
+
+def test_sources_of_other_subnets():
+    """An admin rule for other sources is not for this NIC."""
+    world, _, _ = ruled(admin_rule("no", 10, "Deny"))
+    answer = world.tenant.documents()[-1]
+    answer["value"][0]["properties"]["sources"] = [{"addressPrefix": "10.2.0.0/16", "addressPrefixType": "IPPrefix"}]
+    assert not wrong(world.finding(), **OPEN)
+
+
+def test_a_network_group_as_source():
+    """Who is in a network group does not show: a Deny for one leaves the row unknown, and the gap names the group."""
+    world, _, _ = ruled(admin_rule("no", 10, "Deny"))
+    answer = world.tenant.documents()[-1]
+    answer["value"][0]["properties"]["sources"] = [NETWORK_GROUP]
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", rules="unknown", decided_by="visibility")
+    assert any(NETWORK_GROUP["addressPrefix"] in gap for gap in found.gaps)
+
+
+@pytest.mark.parametrize("unknown", ["tag", "source"])
+def test_an_always_allow_that_may_hold(unknown):
+    """Case 48 with what is not known: where an AlwaysAllow may hold, the NSG may not be asked at all, so its Deny
+    settles nothing."""
+    to = "NeverHeardOfIt" if unknown == "tag" else "*"
+    world, _, _ = ruled(admin_rule("mail", 10, "AlwaysAllow", to), nsg=(NO_SMTP,))
+    if unknown == "source":
+        world.tenant.documents()[-1]["value"][0]["properties"]["sources"] = [NETWORK_GROUP]
+    assert not wrong(world.finding(), smtp="unknown", rules="unknown", decided_by="visibility")
+
+
+def test_the_list_is_for_its_network():
+    """Admin rules of one network say nothing of another."""
+    world, _, _ = ruled(admin_rule("no", 10, "Deny"))
+    other = world.group.vnet("other", "10.2.0.0/16", {"app": "10.2.0.0/24"})
+    world.group.vm("app02", other["properties"]["subnets"][0], "10.2.0.4")
+    assert not wrong(world.findings()["app02"], **OPEN)

@@ -1,0 +1,267 @@
+"""Azure's own answers: effective routes and effective rules take the place of what is derived."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.arm import effective_route, rule, rule_id
+from tests.network.test_routes import Gatewayed
+from tests.network.world import (
+    DEFAULT,
+    EXCHANGE,
+    FIREWALL_ADDRESS,
+    OPEN,
+    THROUGH,
+    HubSpoke,
+    Lone,
+    allow_25,
+    attach,
+    deciders,
+    wrong,
+)
+
+DIRECT = {**OPEN, "path": "default-outbound", "via_azure_firewall": "no"}
+HALVES = ("0.0.0.0/1", "128.0.0.0/1")
+SYSTEM = (
+    effective_route("Default", "10.1.0.0/16", "VnetLocal"),
+    effective_route("Default", DEFAULT, "Internet"),
+    effective_route("Default", ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"], "None"),
+)
+REPLACED = (SYSTEM[0], effective_route("Default", DEFAULT, "Internet", state="Invalid"))
+# Rows to None that Azure shows on every NIC, as recorded.
+NULL_ROUTES = [
+    *("25.48.0.0/12", "25.4.0.0/14", "198.18.0.0/15", "157.59.0.0/16", "25.33.0.0/16", "40.109.0.0/16"),
+    *("104.147.0.0/16", "104.146.0.0/17", "40.108.0.0/17", "23.103.0.0/18", "25.41.0.0/20", "20.35.252.0/22"),
+]
+
+
+def learned(*prefixes):
+    """Rows a gateway gave."""
+    return [effective_route("VirtualNetworkGateway", p, "VirtualNetworkGateway", "10.0.0.4") for p in prefixes]
+
+
+# ---- routes
+
+
+def test_null_routes_are_noise():
+    """Case 67: the null routes Azure shows on every NIC do not make the Internet a part; a user's own do."""
+    world = Lone()
+    world.tenant.effective_routes(world.nic, *SYSTEM, *(effective_route("Default", p, "None") for p in NULL_ROUTES))
+    found = world.finding()
+    assert not wrong(found, **DIRECT, allowed_to=())
+    assert deciders(found, "route") == [("direct", f"{world.nic['id']}/effectiveRouteTable")]
+    assert "effective-routes-used" in found.reasons
+    own = Lone()
+    own.tenant.effective_routes(own.nic, *SYSTEM, effective_route("User", "40.109.0.0/16", "None"))
+    assert not wrong(
+        own.finding(), smtp="restricted", decided_by="route", allowed_to=("Internet except 40.109.0.0/16",)
+    )
+
+
+def test_a_learned_default_route():
+    """Case 35: the effective routes show the learned default: mail leaves Azure by the gateway."""
+    world = Gatewayed()
+    world.tenant.effective_routes(world.nic, *REPLACED, *learned(DEFAULT))
+    found = world.finding()
+    assert not wrong(found, path="gateway", smtp="unknown", decided_by="platform", via_azure_firewall="no", gaps=())
+    assert "learned-default" in found.reasons
+
+
+def test_no_learned_default_route():
+    """Case 35: they may show that nothing of the kind was learned."""
+    world = Gatewayed()
+    world.tenant.effective_routes(world.nic, *SYSTEM, *learned("192.168.0.0/16"))
+    assert not wrong(world.finding(), **DIRECT, gaps=())
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        pytest.param(
+            [
+                *REPLACED,
+                *(effective_route("User", p, "VirtualAppliance", FIREWALL_ADDRESS) for p in HALVES),
+                *learned(DEFAULT),
+            ],
+            THROUGH,
+            id="30-user-halves-before-a-learned-default",
+        ),
+        pytest.param(
+            [*REPLACED, effective_route("User", DEFAULT, "VirtualAppliance", FIREWALL_ADDRESS), *learned(*HALVES)],
+            {"path": "gateway", "smtp": "unknown", "via_azure_firewall": "no"},
+            id="38-learned-halves-before-a-user-default",
+        ),
+        pytest.param(
+            [
+                *REPLACED,
+                effective_route("User", DEFAULT, "VirtualAppliance", FIREWALL_ADDRESS),
+                effective_route("VirtualNetworkGateway", DEFAULT, "VirtualNetworkGateway", "10.0.0.4", state="Invalid"),
+            ],
+            THROUGH,
+            id="37-the-loser-is-invalid",
+        ),
+    ],
+)
+def test_longest_prefix_among_effective_routes(rows, expected):
+    """The rows in force are matched by longest prefix; a row that lost stays listed as Invalid and is passed over."""
+    world = HubSpoke(allow_25(), routes=())
+    world.tenant.effective_routes(world.nic, *rows)
+    found = world.finding()
+    assert not wrong(found, **expected)
+    assert {d for _, d in deciders(found, "route")} == {f"{world.nic['id']}/effectiveRouteTable"}
+
+
+def test_one_nic_answers_for_its_subnet():
+    """§1.6: the route table is the subnet's: the answer of one NIC stands for its neighbours, not for other subnets."""
+    world = HubSpoke(allow_25(), routes=())
+    world.neighbour("app02", "10.1.0.5")
+    world.group.vm("hub01", world.hub["properties"]["subnets"][2], "10.0.2.9")
+    world.tenant.effective_routes(
+        world.nic, *REPLACED, effective_route("User", DEFAULT, "VirtualAppliance", FIREWALL_ADDRESS)
+    )
+    found = world.findings()
+    assert not wrong(found["app02"], **THROUGH)
+    assert not wrong(found["hub01"], **DIRECT)
+
+
+def test_effective_routes_that_differ():
+    """Where Azure's answer differs from the configuration, Azure's counts and the row says so."""
+    world = HubSpoke(allow_25())
+    world.tenant.effective_routes(world.nic, *SYSTEM)
+    found = world.finding()
+    assert not wrong(found, **DIRECT)
+    assert "effective-differs" in found.reasons
+
+
+def test_effective_routes_that_agree():
+    """Where it does not differ the row says nothing of the kind."""
+    world = HubSpoke(allow_25())
+    row = effective_route("User", DEFAULT, "VirtualAppliance", FIREWALL_ADDRESS)
+    world.tenant.effective_routes(world.nic, *REPLACED, row)
+    found = world.finding()
+    assert not wrong(found, **THROUGH)
+    assert "effective-differs" not in found.reasons
+
+
+@pytest.mark.parametrize("hop", ["VNet peering", "VNetPeering", "VirtualNetworkServiceEndpoint", "VNetGlobalPeering"])
+def test_rows_for_networks_and_services(hop):
+    """Rows for peers and service endpoints take nothing from the way to the Internet."""
+    world = Lone()
+    world.tenant.effective_routes(world.nic, *SYSTEM, effective_route("Default", "10.9.0.0/16", hop))
+    assert not wrong(world.finding(), **DIRECT)
+
+
+def test_no_effective_default_route():
+    """An answer without any route to the Internet leaves nothing to send by."""
+    world = Lone()
+    world.tenant.effective_routes(world.nic, SYSTEM[0])
+    assert not wrong(world.finding(), smtp={"blocked", "unknown"}, path={"none", "unknown"})
+
+
+def test_a_vm_that_does_not_run():
+    """Case 66: a VM that does not run is judged by its configuration; nothing is asked of Azure."""
+    world = HubSpoke(allow_25())
+    stopped = world.neighbour("idle", "10.1.0.9")
+    stopped["properties"]["instanceView"]["statuses"][-1]["code"] = "PowerState/deallocated"
+    found = world.findings()["idle"]
+    assert not wrong(found, **THROUGH, power_state="deallocated")
+    assert "effective-routes-used" not in found.reasons
+
+
+def test_a_refused_answer():
+    """§8: a call that was refused lowers nothing but what it would have told."""
+    world = Lone()
+    world.tenant.gap(world.nic, "Microsoft.Network/networkInterfaces/effectiveRouteTable")
+    assert not wrong(world.finding(), **DIRECT)
+
+
+# ---- rules
+
+EXPANDED = {"VirtualNetwork": [DEFAULT], "Internet": ["1.0.0.0/8", "2.0.0.0/7", "4.0.0.0/6", "8.0.0.0/7"]}
+PRIVATE = {**EXPANDED, "VirtualNetwork": ["10.1.0.0/16", "168.63.129.16/32"]}
+
+
+@pytest.mark.parametrize("on", ["nic", "subnet"])
+@pytest.mark.parametrize(("tags", "expected"), [(EXPANDED, "blocked"), (PRIVATE, "open")], ids=["default", "private"])
+def test_effective_rules_show_what_a_tag_holds(on, tags, expected):
+    """Case 44 and 46: what VirtualNetwork holds there is in the answer, whatever the configuration suggests."""
+    world = HubSpoke(allow_25())
+    nsg = world.guard(rule("no-vnet", 100, "Deny", "VirtualNetwork", "*"), on=on)
+    world.tenant.effective_rules(world.nic, world.nic if on == "nic" else world.app, nsg, tags)
+    found = world.finding()
+    assert not wrong(found, smtp=expected, rules="deny" if expected == "blocked" else "allow")
+    assert "effective-rules-used" in found.reasons
+    decider = "securityRules/no-vnet" if expected == "blocked" else "defaultSecurityRules/AllowInternetOutBound"
+    assert found.rules_decided_by == f"{nsg['id']}/{decider}"
+
+
+def test_effective_rules_of_an_nsg_that_was_not_read():
+    """The answer of the NIC stands in for an NSG out of sight."""
+    world = Lone()
+    nsg = world.guard(rule("no-smtp", 100, "Deny"))
+    world.tenant.effective_rules(world.nic, world.nic, nsg, PRIVATE)
+    world.tenant.documents()
+    world.subscription.drop(nsg)
+    assert not wrong(
+        world.finding(), smtp="blocked", rules="deny", rules_decided_by=rule_id(nsg, "no-smtp"), decided_by="nic-nsg"
+    )
+
+
+def test_effective_rules_are_for_their_nic():
+    """NSGs are applied per NIC: the answer of one says nothing of its neighbour's."""
+    world = Lone()
+    nsg = world.guard(rule("no-smtp", 100, "Deny"))
+    world.neighbour("app02", "10.1.0.5", nsg=nsg)
+    allowing = world.group.nsg("allowing")
+    world.tenant.effective_rules(world.nic, world.nic, allowing, PRIVATE)
+    found = world.findings()
+    assert not wrong(found["app01"], smtp="open")
+    assert not wrong(found["app02"], smtp="blocked", rules_decided_by=rule_id(nsg, "no-smtp"))
+
+
+def test_effective_rules_of_a_network_manager():
+    """Rules of a network manager in the answer are admin rules, asked before the NSGs."""
+    world = Lone()
+    world.guard(rule("yes", 100, "Allow"))
+    manager = world.group.id_of("Microsoft.Network/networkManagers", "avnm")
+    row = {
+        "name": "no-mail", "protocol": "Tcp", "access": "Deny", "priority": 10, "direction": "Outbound",
+        "sourcePortRange": "0-65535", "destinationPortRange": "25-25",
+        "sourceAddressPrefix": "0.0.0.0/0", "destinationAddressPrefix": "0.0.0.0/0",
+    }  # fmt: skip
+    world.subscription.keep(
+        {
+            "id": f"{world.nic['id']}/effectiveNetworkSecurityGroups",
+            "value": [{"association": {"networkManager": {"id": manager}}, "effectiveSecurityRules": [row]}],
+        }
+    )
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", decided_by="admin-rule", rules_decided_by=f"{manager}/no-mail")
+
+
+def test_expanded_internet_holes_are_not_a_part():
+    """§4.3: Azure's expansion of Internet has holes; they do not make the row a part."""
+    world = Lone()
+    nsg = world.guard(rule("all", 100, "Allow", "Internet", "*"), rule("rest", 200, "Deny", "*", "*"))
+    world.tenant.effective_rules(world.nic, world.nic, nsg, PRIVATE)
+    assert not wrong(world.finding(), **DIRECT, allowed_to=())
+
+
+def test_an_expanded_service_tag():
+    """Any tag's expansion in the answer counts, the tenant's list aside."""
+    world = Lone()
+    nsg = world.guard(rule("mx", 100, "Allow", "Mystery"), rule("no", 200, "Deny"))
+    world.tenant.effective_rules(world.nic, world.nic, nsg, {**PRIVATE, "Mystery": [EXCHANGE]})
+    assert not wrong(world.finding(), smtp="restricted", allowed_to=(EXCHANGE,))
+
+
+def test_an_nsg_beside_the_answer():
+    """The answer takes the place of the NSG it speaks of; the subnet's, of which it is silent, still counts."""
+    world = Lone()
+    own = world.guard(rule("yes", 100, "Allow"))
+    subnet_nsg = world.group.nsg("of-subnet", rule("no", 100, "Deny"))
+    attach(world.app, networkSecurityGroup=subnet_nsg)
+    world.tenant.effective_rules(world.nic, world.nic, own, PRIVATE)
+    assert not wrong(
+        world.finding(), smtp="blocked", decided_by="subnet-nsg", rules_decided_by=rule_id(subnet_nsg, "no")
+    )

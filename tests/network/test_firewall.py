@@ -1,0 +1,464 @@
+"""Azure Firewall: which of its rules decide, and whether it has a way out itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.arm import (
+    application_rule,
+    collection,
+    dnat_rule,
+    network_rule,
+    peer,
+    route,
+    rule,
+    subnet,
+    subnet_of,
+)
+from tests.network.world import (
+    DEFAULT,
+    EXCHANGE,
+    FIREWALL_ADDRESS,
+    STOPPED,
+    THROUGH,
+    HubSpoke,
+    World,
+    allow_25,
+    attach,
+    deciders,
+    wrong,
+)
+
+
+def rule_of(world, group, collection_name, name, policy=None):
+    """The id that a row gives a rule: its group, collection and name."""
+    return f"{(policy or world.policy)['id']}/ruleCollectionGroups/{group}/{collection_name}/{name}"
+
+
+def stop(name="no-smtp", priority=100, **options):
+    """A collection with one rule that denies TCP 25."""
+    return collection("stop", priority, "Deny", network_rule(name, **options))
+
+
+# id: (rule, whether it holds TCP 25 from 10.1.0.4 to everywhere)
+RULES = {
+    "16-source-prefix": (network_rule("r", source="10.1.0.0/16"), True),
+    "any-means-tcp-and-udp": (network_rule("r", protocols="Any"), True),
+    "21-udp-only": (network_rule("r", ports="*", protocols="UDP"), False),
+    "icmp": (network_rule("r", ports="*", protocols="ICMP"), False),
+    "several-protocols": (network_rule("r", protocols=["UDP", "TCP"]), True),
+    "port-range": (network_rule("r", ports="20-30"), True),
+    "port-list": (network_rule("r", ports=["443", "25"]), True),
+    "all-ports": (network_rule("r", ports="*"), True),
+    "another-port": (network_rule("r", ports="587"), False),
+    "source-address": (network_rule("r", source="10.1.0.4"), True),
+    "source-range": (network_rule("r", source="10.1.0.2-10.1.0.6"), True),
+    "source-of-a-neighbour": (network_rule("r", source=["10.1.0.5", "10.1.0.8/30"]), False),
+    "source-range-of-neighbours": (network_rule("r", source="10.1.0.5-10.1.0.9"), False),
+    "whole-space": (network_rule("r", "0.0.0.0/0"), True),
+    "internet-tag": (network_rule("r", "Internet"), True),
+}
+
+
+@pytest.mark.parametrize(("made", "holds"), RULES.values(), ids=RULES)
+def test_network_rules(made, holds):
+    """A network rule is for its protocols, ports and sources; what no rule allows is denied by the firewall itself."""
+    world = HubSpoke(collection("c", 200, "Allow", made))
+    found = world.finding()
+    decider = rule_of(world, "default", "c", "r") if holds else world.firewall["id"]
+    assert not wrong(found, **(THROUGH if holds else STOPPED), firewall_id=world.firewall["id"], firewall_rule=decider)
+    assert deciders(found, "firewall") == [("allow" if holds else "deny", decider)]
+    if holds:
+        assert not wrong(found, egress_id=world.firewall["id"], egress_ip="203.0.113.10")
+
+
+@pytest.mark.parametrize(
+    "collections",
+    [
+        pytest.param((), id="no-rule-at-all"),
+        pytest.param(
+            (collection("web", 300, "Allow", application_rule("any", ("Http", 25), ("Https", 443))),),
+            id="17-application-rules-do-not-count",
+        ),
+        pytest.param(
+            (collection("in", 100, "Dnat", dnat_rule("in", "203.0.113.10", "25", "10.1.0.4")),), id="dnat-is-inbound"
+        ),
+    ],
+)
+def test_denied_by_default(collections):
+    """Case 17: what no network rule allows is denied; application rules and DNAT rules let no SMTP out."""
+    world = HubSpoke(*collections)
+    assert not wrong(world.finding(), **STOPPED, firewall_rule=world.firewall["id"], firewall_id=world.firewall["id"])
+
+
+# ---- order
+
+
+def base_policy(kind, action, priority=300):
+    """A parent policy with one rule `base-rule` for TCP 25, or an application rule."""
+    made = network_rule("base-rule") if kind == "network" else application_rule("base-rule", ("Http", 25))
+    return lambda group: group.firewall_policy(
+        "base", groups={("parent", priority): [collection("c", priority, action, made)]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "child", "allowed", "decider"),
+    [
+        pytest.param(base_policy("network", "Deny"), "Allow", False, "base", id="18-parent-network-deny"),
+        pytest.param(base_policy("network", "Allow"), "Deny", True, "base", id="18-parent-network-allow"),
+        pytest.param(base_policy("application", "Deny", 100), "Allow", True, "child", id="19-parent-application-deny"),
+        pytest.param(
+            base_policy("application", "Allow", 100), "Deny", False, "child", id="19-parent-application-allow"
+        ),
+    ],
+)
+def test_parent_policies_run_first(base, child, allowed, decider):
+    """Cases 18, 19: the parent's network rules run before the child's whatever their priorities; all network rules,
+    the child's too, run before any application rule."""
+    made = collection("c", 100, child, network_rule("child-rule"))
+    world = HubSpoke(groups={("own", 100): [made]}, base=base)
+    deciding = (
+        rule_of(world, "own", "c", "child-rule")
+        if decider == "child"
+        else rule_of(world, "parent", "c", "base-rule", {"id": world.policy["properties"]["basePolicy"]["id"]})
+    )
+    assert not wrong(world.finding(), **(THROUGH if allowed else STOPPED), firewall_rule=deciding)
+
+
+def test_groups_by_priority_then_collections():
+    """The priority of the group comes before that of the collection, and neither follows the order of the listing."""
+    world = HubSpoke(
+        groups={
+            ("late", 300): [collection("mail", 100, "Allow", network_rule("yes"))],
+            ("early", 200): [
+                collection("second", 900, "Allow", network_rule("also")),
+                collection("first", 800, "Deny", network_rule("no")),
+            ],
+        }
+    )
+    assert not wrong(world.finding(), **STOPPED, firewall_rule=rule_of(world, "early", "first", "no"))
+
+
+def test_a_draft_is_not_deployed():
+    """A draft of a rule collection group decides nothing."""
+    world = HubSpoke(collection("web", 300, "Allow", network_rule("https", ports="443")))
+    draft = {
+        "id": f"{world.policy['id']}/ruleCollectionGroups/default/ruleCollectionGroupDrafts/default",
+        "name": "default",
+        "type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups/ruleCollectionGroupDrafts",
+        "properties": {"priority": 100, "ruleCollections": [allow_25()]},
+    }
+    world.subscription.keep(draft)
+    assert not wrong(world.finding(), **STOPPED, firewall_rule=world.firewall["id"])
+
+
+def test_threat_intelligence_is_no_verdict():
+    """Threat intelligence may drop some destinations before any rule: a reason, no verdict."""
+    world = HubSpoke(allow_25())
+    world.policy["properties"]["threatIntelMode"] = "Deny"
+    found = world.finding()
+    assert not wrong(found, **THROUGH)
+    assert "threat-intelligence" in found.reasons
+
+
+# ---- parts
+
+
+def test_a_part_of_the_internet():
+    """Case 21: protocol Any with port 25 to one range: that range is open, the rest denied."""
+    world = HubSpoke(collection("c", 200, "Allow", network_rule("mx", EXCHANGE, protocols="Any")))
+    assert not wrong(
+        world.finding(),
+        smtp="restricted",
+        path="azure-firewall",
+        via_azure_firewall="yes",
+        firewall_rules="partial",
+        decided_by="firewall",
+        firewall_rule=rule_of(world, "default", "c", "mx"),
+        allowed_to=(EXCHANGE,),
+        risk="low",
+    )
+
+
+def test_a_service_tag():
+    """A destination may be a service tag; the row names it."""
+    world = HubSpoke(collection("c", 200, "Allow", network_rule("mx", "EOPExternalPublishedIPs")))
+    world.subscription.service_tags()
+    assert not wrong(world.finding(), smtp="restricted", allowed_to=("EOPExternalPublishedIPs",))
+
+
+def test_a_host_by_name():
+    """Case 20: a network rule with an FQDN lets mail to that host alone, known by name."""
+    world = HubSpoke(collection("c", 200, "Allow", network_rule("mx", fqdns=["smtp.contoso.com"])))
+    found = world.finding()
+    assert not wrong(
+        found,
+        smtp="restricted",
+        firewall_rules="partial",
+        decided_by="firewall",
+        firewall_rule=rule_of(world, "default", "c", "mx"),
+        allowed_to=("smtp.contoso.com",),
+    )
+    assert "firewall-fqdn" in found.reasons
+
+
+def test_a_host_by_name_for_another_source():
+    """A name let through for a neighbour is nothing for this VM."""
+    world = HubSpoke(collection("c", 200, "Allow", network_rule("mx", fqdns=["smtp.contoso.com"], source="10.1.0.5")))
+    world.neighbour("app02", "10.1.0.5")
+    found = world.findings()
+    assert not wrong(found["app01"], **STOPPED, allowed_to=())
+    assert not wrong(found["app02"], smtp="restricted", allowed_to=("smtp.contoso.com",))
+
+
+def test_a_host_by_name_below_the_rest():
+    """A Deny of a host by name leaves the rest as it is."""
+    world = HubSpoke(stop("not-there", fqdns=["mx.example.org"]), allow_25())
+    assert not wrong(world.finding(), **THROUGH, firewall_rule=rule_of(world, "default", "mail", "smtp-out"))
+
+
+def test_a_host_by_name_that_a_route_or_rule_may_cut_off():
+    """A host known by name alone may lie where an NSG denies: then nobody can tell."""
+    world = HubSpoke(collection("c", 200, "Allow", network_rule("mx", fqdns=["smtp.contoso.com"])))
+    world.guard(rule("half", 100, "Deny", "0.0.0.0/1"))
+    assert not wrong(world.finding(), smtp="unknown", decided_by="visibility")
+
+
+def test_ip_groups():
+    """Sources and destinations may be IP groups, with prefixes, addresses and ranges."""
+    world = HubSpoke()
+    hosts = world.group.ip_group("hosts", "10.1.0.2-10.1.0.4")
+    exchange = world.group.ip_group("exchange", EXCHANGE, "52.100.0.0/14")
+    mail = network_rule("mx", source_groups=[hosts], to_groups=[exchange])
+    world.subscription.keep(
+        {
+            "id": f"{world.policy['id']}/ruleCollectionGroups/g",
+            "type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups",
+            "properties": {"priority": 100, "ruleCollections": [collection("c", 200, "Allow", mail)]},
+        }
+    )
+    world.neighbour("app02", "10.1.0.5")
+    found = world.findings()
+    assert not wrong(
+        found["app01"],
+        smtp="restricted",
+        firewall_rule=f"{world.policy['id']}/ruleCollectionGroups/g/c/mx",
+        allowed_to=(EXCHANGE, "52.100.0.0/14"),
+    )
+    assert not wrong(found["app02"], **STOPPED, firewall_rule=world.firewall["id"])
+
+
+def test_neighbours_are_judged_by_their_own_address():
+    """A firewall's rule for some sources splits the VMs behind it."""
+    world = HubSpoke(stop(source=["10.1.0.5", "10.1.0.8/30"]), allow_25(source="10.1.0.0/24"))
+    for last in (5, 7, 8, 11, 12):
+        world.neighbour(f"app{last}", f"10.1.0.{last}")
+    found = world.findings()
+    denied = rule_of(world, "default", "stop", "no-smtp")
+    assert [name for name, row in found.items() if row.firewall_rule == denied] == ["app5", "app8", "app11"]
+    assert all(not wrong(found[name], **THROUGH) for name in ("app01", "app7", "app12"))
+
+
+# ---- what was not read
+
+
+@pytest.mark.parametrize("what", ["group", "policy", "parent", "ip-group", "groups-refused"])
+def test_rules_that_were_not_read(what):
+    """Trap 17: a policy, its parent, a group of rules or an IP group out of sight leaves the verdict unknown; the gap
+    names it."""
+    unread_group = {}
+    if what == "ip-group":
+        world = HubSpoke()
+        unread_group = world.group.ip_group("hosts", "10.1.0.4")
+        made = stop(source_groups=[unread_group])
+        policy = world.group.firewall_policy("policy2", made, allow_25())
+        attach(world.firewall, firewallPolicy=policy)
+        world.subscription.drop(unread_group)
+        gap, reason = f"ipGroups {unread_group['id']}", "ip-group-not-seen"
+    else:
+        world = HubSpoke(allow_25(), base=base_policy("network", "Deny") if what == "parent" else None)
+        group_id = world.policy["properties"]["ruleCollectionGroups"][0]["id"]
+        parent = world.policy["properties"].get("basePolicy", {}).get("id", "")
+        dropped = {"group": group_id, "policy": world.policy["id"], "parent": parent, "groups-refused": group_id}[what]
+        world.subscription.drop({"id": dropped})
+        gap = f"{'firewallPolicies' if what in ('policy', 'parent') else 'ruleCollectionGroups'} "
+        gap += dropped if what in ("policy", "parent") else world.policy["id"]
+        reason = "parent-policy-not-seen" if what in ("policy", "parent") else "firewall-rules-not-seen"
+        if what == "groups-refused":
+            world.policy["properties"]["ruleCollectionGroups"] = []
+            world.tenant.gap(world.policy, "Microsoft.Network/firewallPolicies/ruleCollectionGroups")
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", firewall_rules="unknown", path="azure-firewall")
+    assert gap in found.gaps
+    assert reason in found.reasons
+
+
+def test_a_parent_of_its_own():
+    """A policy that is its own ancestor ends in unknown, not in a loop."""
+    world = HubSpoke(allow_25(), base=base_policy("network", "Deny"))
+    base = next(d for d in world.subscription.documents if d.get("name") == "base")
+    base["properties"]["basePolicy"] = {"id": world.policy["id"]}
+    assert not wrong(world.finding(), smtp="unknown", firewall_rules="unknown")
+
+
+def test_a_definite_deny_above_what_was_not_read():
+    """A deny of the parent settles the row although the child's rules were not read."""
+    world = HubSpoke(allow_25(), base=base_policy("network", "Deny"))
+    world.subscription.drop({"id": world.policy["properties"]["ruleCollectionGroups"][0]["id"]})
+    base = {"id": world.policy["properties"]["basePolicy"]["id"]}
+    assert not wrong(world.finding(), **STOPPED, firewall_rule=rule_of(world, "parent", "c", "base-rule", base))
+
+
+@pytest.mark.parametrize("field", ["sourceGeoLocations", "destinationGeoLocations", "sourceKubeSelectorGroups"])
+def test_conditions_nobody_can_judge(field):
+    """A rule with a condition that cannot be judged may or may not hold: unknown, with the condition as the gap."""
+    made = network_rule("geo")
+    made[field] = ["NL"]
+    world = HubSpoke(collection("c", 200, "Allow", made))
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", firewall_rules="unknown")
+    assert field in found.gaps
+
+
+# ---- classic rules
+
+
+def test_classic_rules():
+    """A firewall without a policy has its rules in itself, by the priority of their collections."""
+    world = World()
+    group = world.group
+    hub = group.vnet("hub", "10.0.0.0/16", {"AzureFirewallSubnet": "10.0.1.0/26"})
+    firewall = group.firewall(
+        "fw",
+        subnet_of(hub, "AzureFirewallSubnet"),
+        FIREWALL_ADDRESS,
+        group.public_ip("ip", "203.0.113.10"),
+        collections=(
+            allow_25(source="10.1.0.0/28"),
+            stop(source="10.1.0.5"),
+            collection("web", 50, "Allow", application_rule("any", ("Http", 25))),
+        ),
+    )
+    table = group.route_table("rt", route(DEFAULT, FIREWALL_ADDRESS))
+    spoke = group.vnet("spoke", "10.1.0.0/16", {"app": subnet("10.1.0.0/24", route_table=table)})
+    peer(spoke, hub)
+    for last in (4, 5, 99):
+        group.vm(f"app{last}", subnet_of(spoke, "app"), f"10.1.0.{last}")
+    found = world.findings()
+    assert not wrong(found["app4"], **THROUGH, firewall_rule=f"{firewall['id']}/mail/smtp-out")
+    assert not wrong(found["app5"], **STOPPED, firewall_rule=f"{firewall['id']}/stop/no-smtp")
+    assert not wrong(found["app99"], **STOPPED, firewall_rule=firewall["id"])
+
+
+# ---- the firewall's own way out
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        pytest.param([DEFAULT], {"smtp": "blocked", "decided_by": "firewall", "allowed_to": ()}, id="62-everything"),
+        pytest.param(
+            ["0.0.0.0/1", "128.0.0.0/1"],
+            {"smtp": "blocked", "decided_by": "firewall", "allowed_to": ()},
+            id="62-halves",
+        ),
+        pytest.param(
+            ["IANAPrivateRanges", EXCHANGE],
+            {"smtp": "restricted", "decided_by": "firewall", "allowed_to": (f"Internet except {EXCHANGE}",)},
+            id="62-a-part",
+        ),
+        pytest.param(["IANAPrivateRanges"], {"smtp": "open", "decided_by": ""}, id="private-space"),
+        pytest.param(["255.255.255.255/32"], {"smtp": "open", "decided_by": ""}, id="always-snat"),
+    ],
+)
+def test_addresses_the_firewall_takes_for_private(ranges, expected):
+    """Case 62: what the firewall takes for private it does not translate, so from there nothing comes back."""
+    world = HubSpoke(allow_25())
+    world.policy["properties"]["snat"] = {"privateRanges": ranges}
+    found = world.finding()
+    assert not wrong(found, **expected, path="azure-firewall")
+    assert ("firewall-no-snat" in found.reasons) is (expected["smtp"] != "open")
+
+
+def test_private_ranges_of_a_classic_firewall():
+    """Case 62: a classic firewall keeps them in additionalProperties, as one text."""
+    world = HubSpoke()
+    del world.firewall["properties"]["firewallPolicy"]
+    world.firewall["properties"] |= {
+        "networkRuleCollections": [
+            {
+                "name": "mail",
+                "properties": {
+                    "priority": 100,
+                    "action": {"type": "Allow"},
+                    "rules": [
+                        {"name": "r", "protocols": ["TCP"], "sourceAddresses": ["*"], "destinationAddresses": ["*"],
+                         "destinationPorts": ["25"]}
+                    ],
+                },
+            }
+        ],
+        "additionalProperties": {"Network.SNAT.PrivateRanges": "IANAPrivateRanges, 0.0.0.0/0"},
+    }  # fmt: skip
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", decided_by="firewall")
+    assert "firewall-no-snat" in found.reasons
+
+
+@pytest.mark.parametrize("prefixes", [(DEFAULT,), ("0.0.0.0/1", "128.0.0.0/1")], ids=["default", "halves"])
+@pytest.mark.parametrize("hop", ["VirtualNetworkGateway", "10.0.2.4"], ids=["gateway", "appliance"])
+def test_forced_tunnel(prefixes, hop):
+    """Case 63: default routes on AzureFirewallSubnet take what the firewall lets through out of Azure elsewhere."""
+    world = HubSpoke(allow_25())
+    table = world.group.route_table("rt-fw", *[route(p, hop) for p in prefixes])
+    attach(world.firewall_subnet, routeTable=table)
+    found = world.finding()
+    assert not wrong(
+        found, smtp="unknown", path="azure-firewall", via_azure_firewall="yes", firewall_rules="allow", egress_id=""
+    )
+    assert "firewall-forced-tunnel" in found.reasons
+
+
+def test_a_nat_gateway_gives_the_firewalls_source_address():
+    """Case 64: with a NAT gateway on AzureFirewallSubnet the source address is the NAT gateway's."""
+    world = HubSpoke(allow_25())
+    nat = world.nat()
+    attach(world.firewall_subnet, natGateway=nat)
+    found = world.finding()
+    assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"], egress_id=nat["id"], egress_ip="203.0.113.20")
+    assert deciders(found, "egress") == [("allow", nat["id"])]
+
+
+def test_a_firewall_whose_subnet_drops_everything():
+    """A default route to None on AzureFirewallSubnet drops what the firewall lets through."""
+    world = HubSpoke(allow_25())
+    attach(world.firewall_subnet, routeTable=world.group.route_table("rt-fw", route(DEFAULT, "None")))
+    assert not wrong(world.finding(), smtp="blocked", decided_by="route", path="azure-firewall")
+
+
+def test_a_firewall_without_a_public_address():
+    """A firewall that owns no public address and has no NAT gateway sends nothing to the Internet."""
+    world = HubSpoke(allow_25())
+    for configuration in world.firewall["properties"]["ipConfigurations"]:
+        del configuration["properties"]["publicIPAddress"]
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", decided_by="egress", path="azure-firewall")
+    assert "firewall-no-public-ip" in found.reasons
+
+
+def test_only_the_first_configuration_has_the_private_address():
+    """A firewall's further IP configurations hold public addresses alone."""
+    world = HubSpoke(allow_25())
+    extra = world.group.public_ip("fw-ip-2", "203.0.113.11")
+    world.firewall["properties"]["ipConfigurations"].append(
+        {"name": "second", "properties": {"publicIPAddress": extra}}
+    )
+    assert not wrong(world.finding(), **THROUGH, egress_ip="203.0.113.10")
+
+
+def test_a_part_of_the_firewalls_traffic_that_is_dropped():
+    """The firewall's own routes are judged per destination, as any subnet's."""
+    world = HubSpoke(allow_25())
+    attach(world.firewall_subnet, routeTable=world.group.route_table("rt-fw", route(EXCHANGE, "None")))
+    assert not wrong(world.finding(), smtp="restricted", decided_by="route")

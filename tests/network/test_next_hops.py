@@ -1,0 +1,368 @@
+"""What stands at a next hop address: looked up in the virtual network and its direct peers, nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.arm import Json, nic_of, peer, pool_of, route, rule, rule_id, subnet, subnet_of
+from tests.network.world import (
+    DEFAULT,
+    FIREWALL_ADDRESS,
+    OPEN,
+    THROUGH,
+    HubSpoke,
+    Lone,
+    World,
+    allow_25,
+    attach,
+    deciders,
+    route_id,
+    wrong,
+)
+
+LOST = {
+    "smtp": "unknown",
+    "path": "unknown",
+    "decided_by": "visibility",
+    "rules": "allow",
+    "via_azure_firewall": "unknown",
+}
+BEHIND_APPLIANCE = {
+    "path": "nva",
+    "via_azure_firewall": "no",
+    "firewall_id": "",
+    "firewall_rules": "",
+    "rules": "allow",
+}
+APPLIANCE = "10.0.2.4"
+
+
+class BehindAppliance(Lone):
+    """`Lone` whose default route is the appliance VM `nva01` 10.0.2.4 in the peered hub, with a public IP."""
+
+    def __init__(self, *, hop: str = APPLIANCE, forwarding: bool = True, public: bool = True) -> None:
+        super().__init__()
+        self.hub = self.group.vnet("hub", "10.0.0.0/16", {"nva": "10.0.2.0/24"})
+        self.outside = subnet_of(self.hub, "nva")
+        self.ip = self.group.public_ip("nva-ip", "203.0.113.50") if public else None
+        self.nva = self.group.vm("nva01", self.outside, APPLIANCE, forwarding=forwarding, public_ip=self.ip)
+        peer(self.vnet, self.hub)
+        self.table = self.routes(route(DEFAULT, hop))
+
+
+# ---- where an address is looked up
+
+
+def test_the_same_address_in_two_hubs():
+    """Case 22: 10.0.0.4 is a firewall for one spoke and an appliance VM for the other."""
+    world = World()
+    group = world.group
+    hub_a = group.vnet("hub-a", "10.0.0.0/16", {"AzureFirewallSubnet": "10.0.0.0/26"})
+    hub_b = group.vnet("hub-b", "10.0.0.0/16", {"nva": "10.0.0.0/24"})
+    policy = group.firewall_policy("policy", allow_25())
+    ip = group.public_ip("fw-ip", "203.0.113.10")
+    firewall = group.firewall("fw", subnet_of(hub_a, "AzureFirewallSubnet"), "10.0.0.4", ip, policy=policy)
+    group.vm(
+        "nva01", subnet_of(hub_b, "nva"), "10.0.0.4", forwarding=True, public_ip=group.public_ip("b", "203.0.113.5")
+    )
+    for number, hub in enumerate((hub_a, hub_b), 1):
+        table = group.route_table(f"rt{number}", route(DEFAULT, "10.0.0.4"))
+        app = subnet(f"10.{number}.0.0/24", route_table=table)
+        spoke = group.vnet(f"spoke{number}", f"10.{number}.0.0/16", {"app": app})
+        peer(spoke, hub)
+        group.vm(f"app0{number}", subnet_of(spoke, "app"), f"10.{number}.0.4")
+    found = world.findings()
+    assert not wrong(found["app01"], **THROUGH, firewall_id=firewall["id"])
+    assert not wrong(found["app02"], **BEHIND_APPLIANCE)
+
+
+def test_peering_is_not_transitive():
+    """Case 23: a firewall two peerings away is out of reach; the row says so rather than naming it."""
+    world = HubSpoke(allow_25(), routes=())
+    world.hub["properties"]["virtualNetworkPeerings"].clear()
+    world.vnet["properties"]["virtualNetworkPeerings"].clear()
+    between = world.group.vnet("between", "10.5.0.0/16", {"shared": "10.5.0.0/24"})
+    peer(world.vnet, between)
+    peer(between, world.hub)
+    table = world.routes(route(DEFAULT, FIREWALL_ADDRESS))
+    found = world.finding()
+    assert not wrong(found, **LOST, firewall_id="")
+    assert "next-hop-unreachable" in found.reasons
+    assert deciders(found, "route") == [("unknown", route_id(table, DEFAULT))]
+
+
+@pytest.mark.parametrize("state", ["Disconnected", "Initiated"])
+def test_a_peering_that_is_not_connected(state):
+    """Case 24: a peering that is not Connected reaches nothing."""
+    world = HubSpoke(allow_25())
+    for vnet in (world.vnet, world.hub):
+        vnet["properties"]["virtualNetworkPeerings"][0]["properties"]["peeringState"] = state
+    found = world.finding()
+    assert not wrong(found, **LOST, firewall_id="")
+    assert "next-hop-unreachable" in found.reasons
+
+
+def test_a_peering_without_access():
+    """A peering that allows no access to the remote network reaches nothing."""
+    world = HubSpoke(allow_25())
+    world.vnet["properties"]["virtualNetworkPeerings"][0]["properties"]["allowVirtualNetworkAccess"] = False
+    assert not wrong(world.finding(), **LOST)
+
+
+def test_the_firewall_of_a_virtual_hub_is_no_next_hop():
+    """Case 25: a user route to the private address of a hub's firewall is an invalid configuration."""
+    world = Lone()
+    hub = world.group.hub("hub", "10.0.0.0/23")
+    world.group.hub_firewall(
+        "fw", hub, "10.0.0.132", "203.0.113.10", policy=world.group.firewall_policy("p", allow_25())
+    )
+    world.group.hub_connection(hub, world.vnet, internet_security=False)
+    world.routes(route(DEFAULT, "10.0.0.132"))
+    found = world.finding()
+    assert not wrong(found, **LOST, firewall_id="")
+    assert "next-hop-unreachable" in found.reasons
+
+
+@pytest.mark.parametrize("change", ["moved", "deallocated"])
+def test_a_stale_firewall_address(change):
+    """Case 26: a firewall may come back from deallocation with another address, or not at all."""
+    world = HubSpoke(allow_25(), routes=((DEFAULT, "10.0.1.5" if change == "moved" else FIREWALL_ADDRESS),))
+    if change == "deallocated":
+        world.firewall["properties"]["ipConfigurations"] = []
+    found = world.finding()
+    assert not wrong(found, **LOST)
+    assert "next-hop-stale" in found.reasons
+
+
+def test_firewalls_that_may_not_be_listed():
+    """Trap 17: where firewalls were refused, what stands in AzureFirewallSubnet is unseen, not stale."""
+    world = HubSpoke(allow_25())
+    world.subscription.drop(world.firewall)
+    world.tenant.gap(world.subscription.id, "Microsoft.Network/azureFirewalls")
+    found = world.finding()
+    assert not wrong(found, **LOST)
+    assert "firewalls-not-seen" in found.reasons
+
+
+def test_an_address_where_nothing_stands():
+    """An address within reach at which nothing was found is unresolved; one in no known network is outside."""
+    for hop, reason in (("10.0.2.77", "next-hop-unresolved"), ("10.77.0.4", "next-hop-outside")):
+        found = BehindAppliance(hop=hop).finding()
+        assert not wrong(found, **LOST)
+        assert reason in found.reasons
+        assert any(hop in gap for gap in found.gaps)
+
+
+def test_a_peer_that_was_not_read():
+    """A next hop in a peer out of sight (another tenant, say): the gap names the network to read."""
+    world = BehindAppliance()
+    world.subscription.drop(world.hub, world.nva)
+    world.subscription.documents = [d for d in world.subscription.documents if d["id"] != nic_of(world.nva)]
+    found = world.finding()
+    assert not wrong(found, **LOST)
+    assert found.gaps == (f"virtualNetworks {world.hub['id']}",)
+
+
+def test_a_firewall_of_another_subscription():
+    """The firewall may stand in another subscription of the tenant; the row names both."""
+    world = World()
+    other = world.tenant.subscription("connectivity").group("rg-hub")
+    hub = other.vnet("hub", "10.0.0.0/16", {"AzureFirewallSubnet": "10.0.1.0/26"})
+    policy = other.firewall_policy("policy", allow_25())
+    firewall = other.firewall(
+        "fw",
+        subnet_of(hub, "AzureFirewallSubnet"),
+        FIREWALL_ADDRESS,
+        other.public_ip("i", "203.0.113.1"),
+        policy=policy,
+    )
+    table = world.group.route_table("rt", route(DEFAULT, FIREWALL_ADDRESS))
+    spoke = world.group.vnet("spoke", "10.1.0.0/16", {"app": subnet("10.1.0.0/24", route_table=table)})
+    peer(spoke, hub)
+    world.group.vm("app01", subnet_of(spoke, "app"), "10.1.0.4")
+    found = world.finding()
+    assert not wrong(
+        found,
+        **THROUGH,
+        firewall_id=firewall["id"],
+        subscription_id=world.subscription.guid,
+        firewall_subscription_id=other.subscription.guid,
+    )
+
+
+# ---- appliances
+
+
+def test_an_appliance_vm():
+    """§3: a NIC that forwards is an appliance: what it lets through nobody else can say, so never `open` for certain."""
+    world = BehindAppliance()
+    found = world.finding()
+    assert not wrong(found, **BEHIND_APPLIANCE, smtp={"conditional", "unknown"})
+    assert found.confidence != "high"
+    assert deciders(found, "route") == [("nva", route_id(world.table, DEFAULT))]
+    assert not wrong(world.findings()["nva01"], **OPEN, path="public-ip")
+
+
+def test_an_appliance_that_does_not_forward():
+    """Case 27: a NIC that is a next hop needs IP forwarding, or packets are dropped."""
+    world = BehindAppliance(forwarding=False)
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", path="nva", decided_by="route", rules="allow", risk="none")
+    assert "forwarding-off" in found.reasons
+    assert deciders(found, "route") == [("deny", route_id(world.table, DEFAULT))]
+
+
+def test_an_appliance_whose_nsg_lets_nothing_in():
+    """Case 29: the appliance's NSG must admit what it shall forward; at the appliance VirtualNetwork holds no public
+    destination, so the built-in rules drop it."""
+    world = BehindAppliance()
+    guard = world.group.nsg("nva-nsg")
+    attach(world.outside, networkSecurityGroup=guard)
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", path="nva", decided_by="route")
+    assert found.confidence != "high"
+    assert "appliance-inbound-denied" in found.reasons
+    assert deciders(found, "next-hop")[-1] == ("deny", guard["id"])
+
+
+def test_an_appliance_whose_nsg_admits_the_spoke():
+    """Case 29: an inbound rule for the spoke's traffic opens the appliance; one for another source does not."""
+    for source, smtp in (("10.1.0.0/16", {"conditional", "unknown"}), ("10.9.0.0/16", {"blocked"})):
+        world = BehindAppliance()
+        admit = rule("in", 100, "Allow", "*", "*", source=source, direction="Inbound")
+        attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg", admit))
+        assert not wrong(world.finding(), smtp=smtp, path="nva")
+
+
+def test_an_appliance_without_a_way_out():
+    """An appliance whose own NICs lead nowhere is unknown: a tunnel of its own does not show."""
+    world = BehindAppliance(public=False)
+    world.outside["properties"]["defaultOutboundAccess"] = False
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="nva", decided_by="visibility")
+    assert "appliance-no-egress" in found.reasons
+
+
+class Balanced(Lone):
+    """`Lone` whose default route is the frontend 10.0.2.10 of an internal load balancer in front of two appliances."""
+
+    def __init__(self, rules: tuple[tuple[str, int], ...] = (("All", 0),), forwarding: tuple[bool, ...] = (True, True)):
+        super().__init__()
+        hub = self.group.vnet("hub", "10.0.0.0/16", {"nva": "10.0.2.0/24"})
+        outside = subnet_of(hub, "nva")
+        self.balancer = self.group.load_balancer("ilb", (outside, "10.0.2.10"), rules=rules)
+        self.members: list[Json] = [
+            self.group.vm(
+                f"nva{n}",
+                outside,
+                f"10.0.2.{4 + n}",
+                forwarding=forwards,
+                pools=[pool_of(self.balancer)],
+                public_ip=self.group.public_ip(f"nva{n}-ip", f"203.0.113.{50 + n}"),
+            )
+            for n, forwards in enumerate(forwarding)
+        ]
+        peer(self.vnet, hub)
+        self.table = self.routes(route(DEFAULT, "10.0.2.10"))
+
+
+@pytest.mark.parametrize("rules", [(("All", 0),), (("Tcp", 25),)], ids=["ha-ports", "smtp"])
+def test_appliances_behind_an_internal_load_balancer(rules):
+    """Case 28: the frontend of an internal load balancer stands for the appliances of its pool."""
+    world = Balanced(rules)
+    found = world.finding()
+    assert not wrong(found, **BEHIND_APPLIANCE, smtp={"conditional", "unknown"})
+    assert deciders(found, "route") == [("nva", route_id(world.table, DEFAULT))]
+
+
+def test_the_row_names_what_stands_at_the_next_hop():
+    """§0.1: the resource at the next hop is evidence: the row names the load balancer or the appliance's NIC."""
+    balanced, alone = Balanced(), BehindAppliance()
+    assert balanced.balancer["id"] in {step.id for step in balanced.finding().steps}
+    assert nic_of(alone.nva) in {step.id for step in alone.finding().steps}
+
+
+def test_a_load_balancer_that_forwards_other_ports():
+    """§3: a load balancer without a rule for all ports or for TCP 25 forwards no mail: not resolved."""
+    found = Balanced((("Tcp", 443),)).finding()
+    assert not wrong(found, **LOST)
+    assert "next-hop-unresolved" in found.reasons
+
+
+def test_balanced_appliances_that_do_not_forward():
+    """One member that forwards is enough; none is not."""
+    assert not wrong(Balanced(forwarding=(False, True)).finding(), path="nva", smtp={"conditional", "unknown"})
+    assert not wrong(Balanced(forwarding=(False, False)).finding(), path="nva", smtp="blocked", decided_by="route")
+
+
+def test_a_pool_whose_members_were_not_read():
+    """Members out of sight leave the next hop unresolved."""
+    world = Balanced()
+    world.tenant.documents()  # ARM's back references are in
+    world.subscription.documents = [d for d in world.subscription.documents if d["id"] != nic_of(world.members[0])]
+    found = world.finding()
+    assert not wrong(found, **LOST)
+    assert world.balancer["id"] in found.gaps[0]
+
+
+# ---- several next hops
+
+
+def ecmp(*hops: str) -> Json:
+    """A user default route with several next hops."""
+    return {
+        "name": "to-all",
+        "properties": {
+            "addressPrefix": DEFAULT,
+            "nextHopType": "VirtualApplianceEcmp",
+            "nextHop": {"nextHopIpAddresses": list(hops)},
+        },
+    }
+
+
+def test_several_appliances():
+    """§1.4: every address of an ECMP route is looked at; several appliances are appliances."""
+    world = HubSpoke(allow_25(), routes=())
+    nva = subnet_of(world.hub, "nva")
+    for last in (4, 5):
+        ip = world.group.public_ip(f"nva{last}-ip", f"203.0.113.5{last}")
+        world.group.vm(f"nva{last}", nva, f"10.0.2.{last}", forwarding=True, public_ip=ip)
+    world.routes(ecmp("10.0.2.4", "10.0.2.5"))
+    assert not wrong(world.finding(), **BEHIND_APPLIANCE, smtp={"conditional", "unknown"})
+
+
+@pytest.mark.parametrize("other", ["10.0.2.4", "10.0.2.99"], ids=["an-appliance", "nothing"])
+def test_next_hops_of_different_kinds(other):
+    """§1.4: a flow takes one of the next hops; where they differ in kind the way is not known."""
+    world = HubSpoke(allow_25(), routes=())
+    world.group.vm("nva", subnet_of(world.hub, "nva"), "10.0.2.4", forwarding=True)
+    table = world.routes(ecmp(FIREWALL_ADDRESS, other))
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="unknown", decided_by="visibility")
+    assert deciders(found, "route") == [("unknown", table["properties"]["routes"][0]["id"])]
+    assert any(FIREWALL_ADDRESS in gap and other in gap for gap in found.gaps)
+
+
+def test_one_firewall_named_twice():
+    """The same next hop in every place is one next hop."""
+    world = HubSpoke(allow_25(), routes=())
+    world.routes(ecmp(FIREWALL_ADDRESS, FIREWALL_ADDRESS))
+    assert not wrong(world.finding(), **THROUGH, firewall_id=world.firewall["id"])
+
+
+def test_an_appliance_route_without_an_address():
+    """A route to a virtual appliance that names none leads to something unknown."""
+    world = Lone()
+    broken = route(DEFAULT, APPLIANCE)
+    del broken["properties"]["nextHopIpAddress"]
+    world.routes(broken)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="unknown")
+    assert "next-hop-address" in found.gaps
+
+
+def test_the_rules_of_the_vm_come_first():
+    """A definite deny of the NIC's NSG settles the row although the next hop cannot be told."""
+    world = BehindAppliance(hop="10.77.0.4")
+    nsg = world.guard(rule("no", 100, "Deny"))
+    assert not wrong(world.finding(), smtp="blocked", decided_by="nic-nsg", rules_decided_by=rule_id(nsg, "no"))

@@ -1,0 +1,359 @@
+"""The outbound method where a route says Internet. Each case names the resource that gives or denies the way out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.arm import Json, pool_of, subnet, subnet_of
+from tests.network.world import NO_EGRESS, OPEN, HubSpoke, Lone, World, allow_25, attach, deciders, wrong
+
+DIRECT = {**OPEN, "via_azure_firewall": "no", "firewall_id": "", "firewall_rules": ""}
+BY_DEFAULT = {**DIRECT, "path": "default-outbound", "egress_id": "", "egress_ip": ""}
+
+
+def with_public_ip(world: Lone, address: str = "203.0.113.4", sku: str = "Standard") -> Json:
+    """Give the VM's NIC a public IP."""
+    ip = world.group.public_ip("app01-ip", address, sku=sku)
+    attach(world.nic["properties"]["ipConfigurations"][0], publicIPAddress=ip)
+    return ip
+
+
+# ---- default outbound access
+
+
+@pytest.mark.parametrize("flag", [None, True])
+def test_default_outbound_access(flag):
+    """Case 1: a subnet that is not private has default outbound access; absent means the same as true."""
+    world = Lone({} if flag is None else {"default_outbound": flag})
+    found = world.finding()
+    assert not wrong(found, **BY_DEFAULT)
+    assert deciders(found, "egress") == [("default-outbound", "")]
+
+
+@pytest.mark.parametrize("nic", [None, False])
+def test_a_private_subnet(nic):
+    """Case 2: a private subnet gives no way out."""
+    flags = {} if nic is None else {"defaultOutboundConnectivityEnabled": nic}
+    world = Lone({"default_outbound": False}, properties=flags)
+    found = world.finding()
+    assert not wrong(found, **NO_EGRESS, rules="allow", risk="none")
+    assert deciders(found, "egress") == [("none", world.app["id"])]
+    assert "private-subnet" in found.reasons
+
+
+def test_a_private_subnet_not_yet_in_force():
+    """Case 3: until it is deallocated a VM keeps the default address that its NIC still shows."""
+    world = Lone({"default_outbound": False}, properties={"defaultOutboundConnectivityEnabled": True})
+    found = world.finding()
+    assert not wrong(found, **BY_DEFAULT)
+    assert "private-subnet-not-in-force" in found.reasons
+    assert found.confidence != "high"
+
+
+def test_a_flexible_scale_set():
+    """Case 14: an instance of a Flexible scale set has no default outbound access."""
+    world = Lone()
+    flexible = world.group.scale_set("flex", "Flexible")
+    world.group.vm("flex-1", world.app, "10.1.0.5", scale_set=flexible)
+    found = world.findings()["flex-1"]
+    assert not wrong(found, **NO_EGRESS, kind="vm", vmss=flexible["id"])
+    assert deciders(found, "egress") == [("none", flexible["id"])]
+
+
+def test_a_uniform_scale_set():
+    """Case 15: instances of a Uniform scale set have it; each is a row of its own."""
+    world = Lone()
+    nodes = world.group.scale_set("nodes", "Uniform")
+    for number in (0, 1):
+        world.group.instance(nodes, number, world.app, f"10.1.0.{10 + number}")
+    found = world.findings()
+    for number in (0, 1):
+        row = found[f"nodes_{number}"]
+        assert not wrong(row, **BY_DEFAULT, kind="vmss-instance", vmss=nodes["id"], private_ip=f"10.1.0.{10 + number}")
+
+
+@pytest.mark.parametrize(("sku", "path"), [("Standard", "none"), ("Basic", "default-outbound")])
+def test_a_standard_public_ip_on_another_nic(sku, path):
+    """§5.2: a NIC with a Standard public IP takes default outbound access away from the whole VM."""
+    world = Lone()
+    side = world.group.vnet("side", "10.6.0.0/16", {"dmz": "10.6.0.0/24"})
+    first = world.group.nic("mx-0", world.app, "10.1.0.9")
+    ip = world.group.public_ip("mx-ip", "203.0.113.9", sku=sku)
+    second = world.group.nic("mx-1", subnet_of(side, "dmz"), "10.6.0.9", primary=False, public_ip=ip)
+    world.group.vm("mx", nics=[first, second])
+    found = world.findings()["mx"]
+    assert not wrong(found, path=path, nic_id=first["id"])
+    assert found.confidence != "high" or path != "none"
+
+
+# ---- NAT gateway, public IP
+
+
+def test_a_nat_gateway_before_a_public_ip():
+    """Case 5: a NAT gateway on the subnet comes before the public IP of the NIC."""
+    world = Lone()
+    with_public_ip(world)
+    nat = world.nat()
+    attach(world.app, natGateway=nat)
+    found = world.finding()
+    assert not wrong(found, **DIRECT, path="nat-gateway", egress_id=nat["id"], egress_ip="203.0.113.20")
+    assert deciders(found, "egress") == [("nat-gateway", nat["id"])]
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_public_ip(private):
+    """Without a NAT gateway the public IP of the NIC is the way out, in a private subnet too."""
+    world = Lone({"default_outbound": not private})
+    ip = with_public_ip(world)
+    found = world.finding()
+    assert not wrong(found, **DIRECT, path="public-ip", egress_id=ip["id"], egress_ip="203.0.113.4")
+
+
+def test_a_public_ip_that_was_not_read():
+    """A public IP that is named but was not read is a way out whose address is not known."""
+    world = Lone({"default_outbound": False})
+    ip = with_public_ip(world)
+    world.subscription.drop(ip)
+    assert not wrong(world.finding(), **DIRECT, path="public-ip", egress_id=ip["id"], egress_ip="")
+
+
+def test_a_route_before_a_nat_gateway():
+    """Case 6: a user route to a firewall comes before the NAT gateway of the subnet."""
+    world = HubSpoke(allow_25())
+    attach(world.app, natGateway=world.nat())
+    assert not wrong(
+        world.finding(), **OPEN, path="azure-firewall", egress_id=world.firewall["id"], egress_ip="203.0.113.10"
+    )
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_a_nat_gateway_without_an_address(public):
+    """Case 7: a NAT gateway that owns no address translates nothing, and still comes first."""
+    world = Lone()
+    nat = world.group.nat_gateway("nat")
+    attach(world.app, natGateway=nat)
+    if public:
+        with_public_ip(world)
+    found = world.finding()
+    assert not wrong(found, **NO_EGRESS)
+    assert deciders(found, "egress") == [("none", nat["id"])]
+    assert "nat-without-address" in found.reasons
+
+
+def test_a_nat_gateway_with_a_prefix():
+    """Case 7: a public IP prefix alone serves."""
+    world = Lone()
+    nat = world.group.nat_gateway("nat", world.group.public_ip_prefix("range", "203.0.113.128/28"))
+    attach(world.app, natGateway=nat)
+    assert not wrong(world.finding(), **DIRECT, path="nat-gateway", egress_id=nat["id"], egress_ip="203.0.113.128/28")
+
+
+@pytest.mark.parametrize("side", ["nat", "vnet"])
+def test_a_nat_gateway_of_the_virtual_network(side):
+    """Case 8: a StandardV2 NAT gateway may serve a whole network, named on either side; it serves no other network."""
+    world = Lone({"default_outbound": False})
+    ip = world.group.public_ip("nat-ip", "203.0.113.20")
+    nat = world.group.nat_gateway("nat", ip, vnet=world.vnet if side == "nat" else None)
+    if side == "vnet":
+        attach(world.vnet, defaultPublicNatGateway=nat)
+    other = world.group.vnet("other", "10.2.0.0/16", {"app": subnet("10.2.0.0/24", default_outbound=False)})
+    world.group.vm("app02", subnet_of(other, "app"), "10.2.0.4")
+    found = world.findings()
+    assert not wrong(found["app01"], **DIRECT, path="nat-gateway", egress_id=nat["id"], egress_ip="203.0.113.20")
+    assert not wrong(found["app02"], **NO_EGRESS)
+
+
+def test_a_nat_gateway_that_was_not_read():
+    """Trap 17: a NAT gateway that is named but was not read may own an address or not."""
+    world = Lone()
+    nat = world.nat()
+    attach(world.app, natGateway=nat)
+    world.subscription.drop(nat)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="unknown", decided_by="visibility")
+    assert f"natGateways {nat['id']}" in found.gaps
+
+
+@pytest.mark.parametrize("kind", ["natGateways", "loadBalancers"])
+def test_a_private_subnet_where_a_way_out_may_hide(kind):
+    """Trap 17: where NAT gateways or load balancers were refused, a private subnet may have a way out all the same."""
+    world = Lone({"default_outbound": False})
+    world.tenant.gap(world.subscription.id, f"Microsoft.Network/{kind}")
+    assert not wrong(world.finding(), smtp="unknown", path="unknown", decided_by="visibility")
+
+
+# ---- load balancers
+
+
+def behind(address: str = "203.0.113.30", options: dict[str, Any] | None = None, **balancer: Any) -> tuple[Lone, Json]:
+    """`Lone` with VM `app01` in the pool of a public load balancer."""
+    world = Lone(options or {})  # type: ignore[arg-type]
+    ip = world.group.public_ip("lb-ip", address)
+    made = world.group.load_balancer("lb", ip, **balancer)
+    configuration = world.nic["properties"]["ipConfigurations"][0]["properties"]
+    configuration["loadBalancerBackendAddressPools"] = [{"id": pool_of(made)["id"]}]
+    return world, made
+
+
+GIVES = {
+    "9-rule-mirrors-outbound": {"rules": [("Tcp", 443)]},
+    "9-rule-for-all-protocols": {"rules": [("All", 0)]},
+    "11-outbound-rule-all": {"rules": [("Tcp", 443)], "outbound_snat": False, "outbound": "All"},
+    "11-outbound-rule-tcp": {"outbound": "Tcp"},
+    "basic": {"rules": [("Tcp", 443)], "sku": "Basic"},
+}
+GIVES_NOT = {
+    "10-outbound-snat-off": {"rules": [("Tcp", 443)], "outbound_snat": False},
+    "11-outbound-rule-udp": {"rules": [("Tcp", 443)], "outbound_snat": False, "outbound": "Udp"},
+    "rule-udp": {"rules": [("Udp", 53)]},
+}
+
+
+@pytest.mark.parametrize("balancer", GIVES.values(), ids=GIVES)
+@pytest.mark.parametrize("private", [True, False])
+def test_a_load_balancer_gives_a_way_out(balancer, private):
+    """Cases 9, 11: a load balancing rule for TCP mirrors outbound unless that is off; an outbound rule needs TCP."""
+    world, made = behind(options={"default_outbound": not private}, **balancer)
+    found = world.finding()
+    assert not wrong(found, **DIRECT, path="load-balancer", egress_id=made["id"], egress_ip="203.0.113.30")
+    assert deciders(found, "egress") == [("load-balancer", made["id"])]
+
+
+@pytest.mark.parametrize("balancer", GIVES_NOT.values(), ids=GIVES_NOT)
+def test_a_load_balancer_takes_the_way_out(balancer):
+    """Cases 10, 11: in the pool of a Standard load balancer whose rules give TCP nothing there is no way out."""
+    world, made = behind(**balancer)
+    found = world.finding()
+    assert not wrong(found, **NO_EGRESS)
+    assert deciders(found, "egress") == [("none", made["id"])]
+
+
+def test_a_pool_without_a_rule():
+    """§5.2: whether a public pool without any rule keeps default outbound access is not settled: unknown."""
+    world, made = behind()
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="unknown", decided_by="visibility")
+    assert f"outbound-of {made['id']}" in found.gaps
+
+
+def test_a_public_ip_before_a_load_balancer():
+    """The public IP of the NIC comes before the outbound rule of a load balancer."""
+    world, _ = behind(outbound="Tcp")
+    ip = with_public_ip(world)
+    assert not wrong(world.finding(), **DIRECT, path="public-ip", egress_id=ip["id"])
+
+
+def test_membership_is_read_from_both_sides():
+    """A pool may name the NIC without the NIC naming the pool."""
+    world, made = behind(outbound="Tcp")
+    world.tenant.documents()  # ARM's back references are in
+    del world.nic["properties"]["ipConfigurations"][0]["properties"]["loadBalancerBackendAddressPools"]
+    assert not wrong(world.finding(), path="load-balancer", egress_id=made["id"])
+
+
+def test_a_public_pool_by_address():
+    """A pool by address holds the NIC that has the address in that network, and no NIC elsewhere."""
+    world = Lone({"default_outbound": False})
+    ip = world.group.public_ip("lb-ip", "203.0.113.30")
+    made = world.group.load_balancer("lb", ip, outbound="Tcp", addresses=(world.vnet, ["10.1.0.4"]))
+    twin = world.group.vnet("twin", "10.1.0.0/16", {"app": subnet("10.1.0.0/24", default_outbound=False)})
+    world.group.vm("app02", subnet_of(twin, "app"), "10.1.0.4")
+    found = world.findings()
+    assert not wrong(found["app01"], path="load-balancer", egress_id=made["id"])
+    assert not wrong(found["app02"], **NO_EGRESS)
+
+
+def internal(world: Lone, *, by_address: bool) -> Json:
+    """An internal Standard load balancer with the VM in its pool."""
+    made = world.group.load_balancer(
+        "ilb",
+        (world.app, "10.1.0.100"),
+        rules=[("Tcp", 443)],
+        addresses=(world.vnet, ["10.1.0.4"]) if by_address else None,
+    )
+    if not by_address:
+        configuration = world.nic["properties"]["ipConfigurations"][0]["properties"]
+        configuration["loadBalancerBackendAddressPools"] = [{"id": pool_of(made)["id"]}]
+    return made
+
+
+def test_an_internal_load_balancer():
+    """Case 12: in the NIC based pool of an internal Standard load balancer there is no default outbound access."""
+    world = Lone()
+    made = internal(world, by_address=False)
+    found = world.finding()
+    assert not wrong(found, **NO_EGRESS)
+    assert deciders(found, "egress") == [("none", made["id"])]
+    assert "internal-lb" in found.reasons
+    assert found.confidence != "high"
+
+
+def test_an_internal_load_balancer_by_address():
+    """Case 13: known issue: in a pool by address default outbound access stays."""
+    world = Lone()
+    internal(world, by_address=True)
+    found = world.finding()
+    assert not wrong(found, **BY_DEFAULT)
+    assert "internal-lb-by-address" in found.reasons
+    assert found.confidence != "high"
+
+
+def test_an_internal_load_balancer_by_address_in_a_private_subnet():
+    """Cases 2 and 13: the known issue leaves default outbound access as it is; a private subnet has none to leave."""
+    world = Lone({"default_outbound": False})
+    internal(world, by_address=True)
+    assert not wrong(world.finding(), **NO_EGRESS)
+
+
+def test_an_internal_load_balancer_by_address_in_a_flexible_scale_set():
+    """Cases 13 and 14: instances of a Flexible scale set have no default outbound access, in any pool."""
+    world = Lone()
+    flexible = world.group.scale_set("flex", "Flexible")
+    world.group.vm("flex-1", world.app, "10.1.0.5", scale_set=flexible)
+    world.group.load_balancer(
+        "ilb", (world.app, "10.1.0.100"), rules=[("Tcp", 443)], addresses=(world.vnet, ["10.1.0.5"])
+    )
+    assert not wrong(world.findings()["flex-1"], **NO_EGRESS)
+
+
+def test_a_load_balancer_that_was_not_read():
+    """Trap 17: a pool whose load balancer was not read may give a way out or take one."""
+    world, made = behind(outbound="Tcp")
+    world.subscription.drop(made)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="unknown")
+    assert any(made["id"] in gap for gap in found.gaps)
+
+
+# ---- Gateway Load Balancer
+
+
+@pytest.mark.parametrize("on", ["nic", "frontend"])
+def test_a_gateway_load_balancer(on):
+    """Case 65: a Gateway Load Balancer inspects the traffic of a public IP or a frontend; the path stays, and the row
+    says that somebody looks."""
+    inspector = World().group.id_of("Microsoft.Network/loadBalancers", "gwlb") + "/frontendIPConfigurations/fe"
+    if on == "nic":
+        world = Lone()
+        with_public_ip(world)
+        world.nic["properties"]["ipConfigurations"][0]["properties"]["gatewayLoadBalancer"] = {"id": inspector}
+    else:
+        world, made = behind(outbound="Tcp")
+        made["properties"]["frontendIPConfigurations"][0]["properties"]["gatewayLoadBalancer"] = {"id": inspector}
+    found = world.finding()
+    assert not wrong(found, path="public-ip" if on == "nic" else "load-balancer", smtp="open")
+    assert "inspected-by-gateway-lb" in found.reasons
+
+
+# ---- what has no place
+
+
+def test_a_nic_whose_subnet_was_not_read():
+    """A subnet out of sight may do anything with the traffic."""
+    world = Lone()
+    world.subscription.drop(world.vnet)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="unknown", decided_by="visibility", subnet_id=world.app["id"])
+    assert "subnet-not-seen" in found.reasons

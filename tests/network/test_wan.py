@@ -1,0 +1,286 @@
+"""Spokes of Virtual WAN hubs: which default route they learn and where it leads."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.arm import peer, route, rule, subnet, subnet_of
+from tests.network.world import DEFAULT, OPEN, THROUGH, Lone, allow_25, attach, deciders, route_id, wrong
+
+PAST = {**OPEN, "path": "default-outbound", "via_azure_firewall": "no", "firewall_id": ""}
+UNSEEN = {"smtp": "unknown", "path": "unknown", "decided_by": "visibility"}
+
+
+class Spoke(Lone):
+    """`Lone` connected to hub `hub` with a secured firewall 10.0.0.132; `intent` internet, private or none."""
+
+    def __init__(self, intent="internet", *, security=True, public=("203.0.113.10",)):
+        super().__init__()
+        self.hub = self.group.hub("hub", "10.0.0.0/23")
+        self.policy = self.group.firewall_policy("policy", allow_25())
+        self.firewall = self.group.hub_firewall("hubfw", self.hub, "10.0.0.132", *public, policy=self.policy)
+        self.intent = self.group.routing_intent(self.hub, **{intent: self.firewall}) if intent else None
+        self.connection = self.group.hub_connection(self.hub, self.vnet, internet_security=security)
+
+    def default_table(self):
+        """The hub's defaultRouteTable."""
+        wanted = f"{self.hub['id']}/hubRouteTables/defaultRouteTable"
+        return next(d for d in self.subscription.documents if d["id"] == wanted)
+
+    def learns(self, what="vpnGateway"):
+        """The hub gets a gateway, which may learn routes no resource shows."""
+        self.hub["properties"][what] = {"id": self.group.id_of("Microsoft.Network/vpnGateways", "vpn")}
+
+
+def test_routing_intent_for_internet():
+    """Case 39: routing intent for Internet sends the spokes' default route to the hub's firewall."""
+    world = Spoke()
+    found = world.finding()
+    assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"], egress_id=world.firewall["id"])
+    assert found.egress_ip == "203.0.113.10"
+    assert deciders(found, "route") == [("azure-firewall", f"{world.intent['id']}/PublicTraffic")]
+
+
+@pytest.mark.parametrize("security", [False, None])
+def test_internet_security_off(security):
+    """Case 40: a connection without enableInternetSecurity learns no default route: the spoke goes past the firewall,
+    and the row says so."""
+    world = Spoke(security=security)
+    found = world.finding()
+    assert not wrong(found, **PAST)
+    assert deciders(found, "route") == [("direct", "")]
+
+
+def test_propagation_off():
+    """Case 41: without propagation of gateway routes nothing of the hub reaches the subnet."""
+    world = Spoke()
+    world.routes(propagate=False)
+    assert not wrong(world.finding(), **PAST)
+
+
+def test_a_user_route_before_the_hub():
+    """§2.2: a user route of the subnet comes before what the hub advertises."""
+    world = Spoke()
+    table = world.routes(route(DEFAULT, "Internet"))
+    found = world.finding()
+    assert not wrong(found, **PAST)
+    assert deciders(found, "route") == [("direct", route_id(table, DEFAULT))]
+
+
+def test_the_intent_of_another_hub():
+    """Case 42: a default route does not propagate from hub to hub."""
+    world = Spoke()
+    second = world.group.hub("hub2", "10.9.0.0/23", wan={"id": world.hub["properties"]["virtualWan"]["id"]})
+    far = world.group.vnet("far", "10.2.0.0/16", {"app": "10.2.0.0/24"})
+    world.group.hub_connection(second, far)
+    world.group.vm("app02", subnet_of(far, "app"), "10.2.0.4")
+    found = world.findings()
+    assert not wrong(found["app02"], **PAST)
+    assert not wrong(found["app01"], **THROUGH)
+
+
+@pytest.mark.parametrize(
+    ("public", "learns", "expected"),
+    [
+        pytest.param(("203.0.113.10",), False, {**THROUGH, "egress_ip": "203.0.113.10"}, id="public-address"),
+        pytest.param((), False, {"smtp": "blocked", "decided_by": "egress", "path": "azure-firewall"}, id="none"),
+        pytest.param(
+            ("203.0.113.10",), True, {"smtp": "unknown", "path": "azure-firewall"}, id="hub-may-learn-another"
+        ),
+    ],
+)
+def test_forced_tunnel(public, learns, expected):
+    """Case 43: private intent with a default route in the hub's table: a firewall with a public address sends the
+    traffic out itself unless the hub learns another default; one without drops it."""
+    world = Spoke("private", public=public)
+    world.group.hub_route(world.hub, "private_traffic", [DEFAULT], world.firewall)
+    if learns:
+        world.learns()
+    found = world.finding()
+    assert not wrong(found, **expected, firewall_id=world.firewall["id"])
+    assert [d for _, d in deciders(found, "route")] == [f"{world.default_table()['id']}/routes/private_traffic"]
+
+
+def test_private_intent_alone():
+    """Routing intent for private traffic alone brings no default route."""
+    assert not wrong(Spoke("private").finding(), **PAST)
+
+
+@pytest.mark.parametrize("what", ["vpnGateway", "expressRouteGateway", "p2SVpnGateway"])
+def test_a_hub_that_may_learn(what):
+    """§2.2: a hub with a gateway may have learned a default route that no resource shows."""
+    world = Spoke(None)
+    world.learns(what)
+    found = world.finding()
+    assert not wrong(found, **UNSEEN)
+    assert "wan-route-unknown" in found.reasons
+    assert deciders(found, "route") == [("unknown", world.hub["id"])]
+
+
+def test_a_hub_that_learns_nothing():
+    """A hub without gateway, intent and static default route advertises none."""
+    assert not wrong(Spoke(None).finding(), **PAST)
+
+
+def test_a_static_route_to_the_firewall():
+    """§2.2: without routing intent a static default route in the associated table leads to the firewall."""
+    world = Spoke(None)
+    world.group.hub_route(world.hub, "all", [DEFAULT], world.firewall)
+    found = world.finding()
+    assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"])
+    assert deciders(found, "route") == [("azure-firewall", f"{world.default_table()['id']}/routes/all")]
+
+
+def test_a_static_route_in_another_table():
+    """The connection's associated table counts, not another of the hub's."""
+    world = Spoke(None)
+    world.group.hub_route(world.hub, "all", [DEFAULT], world.firewall)
+    other = f"{world.hub['id']}/hubRouteTables/isolated"
+    world.subscription.keep({"id": other, "name": "isolated", "properties": {"routes": []}})
+    world.connection["properties"]["routingConfiguration"]["associatedRouteTable"] = {"id": other}
+    assert not wrong(world.finding(), **PAST)
+
+
+class ThroughConnection(Spoke):
+    """A hub whose default route leads to the connection of VNet `dmz`, whose static route names appliance 10.6.0.4."""
+
+    def __init__(self, *, hop="10.6.0.4", forwarding=True):
+        super().__init__(None)
+        self.dmz = self.group.vnet("dmz", "10.6.0.0/16", {"nva": "10.6.0.0/24"})
+        ip = self.group.public_ip("nva-ip", "203.0.113.50")
+        self.nva = self.group.vm("nva01", subnet_of(self.dmz, "nva"), "10.6.0.4", forwarding=forwarding, public_ip=ip)
+        # The appliance's own subnet learns the same default route; it must not, or it loops.
+        own = self.group.route_table("rt-nva", route(DEFAULT, "Internet"))
+        attach(subnet_of(self.dmz, "nva"), routeTable=own)
+        self.through = self.group.hub_connection(self.hub, self.dmz)
+        self.through["properties"]["routingConfiguration"]["vnetRoutes"]["staticRoutes"] = [
+            {"name": "out", "addressPrefixes": [DEFAULT], "nextHopIpAddress": hop}
+        ]
+        self.group.hub_route(self.hub, "all", [DEFAULT], self.through)
+
+
+def test_a_static_route_through_a_connection():
+    """§2.2: the hub's default route may lead to a connection whose own static route names an appliance there; the
+    address is looked up in that connection's network, not in the spoke's."""
+    world = ThroughConnection()
+    found = world.finding()
+    assert not wrong(found, path="nva", via_azure_firewall="no", smtp={"conditional", "unknown"})
+    assert deciders(found, "route") == [("nva", f"{world.default_table()['id']}/routes/all")]
+    assert not wrong(ThroughConnection(forwarding=False).finding(), smtp="blocked", decided_by="route", path="nva")
+
+
+def test_a_static_route_through_a_connection_to_nothing():
+    """Where nothing stands at the static route's address the way is not known."""
+    found = ThroughConnection(hop="10.6.0.99").finding()
+    assert not wrong(found, **UNSEEN)
+    assert "next-hop-unresolved" in found.reasons
+
+
+def test_a_connection_without_a_static_default_route():
+    """A hub route to a connection that names no appliance leads nowhere that can be told."""
+    world = ThroughConnection()
+    world.through["properties"]["routingConfiguration"]["vnetRoutes"]["staticRoutes"] = []
+    found = world.finding()
+    assert not wrong(found, **UNSEEN)
+    assert "wan-route-unknown" in found.reasons
+
+
+def test_a_security_partner():
+    """A next hop that is neither firewall nor connection is not known."""
+    world = Spoke(None)
+    saas = {"id": world.group.id_of("Microsoft.Network/networkVirtualAppliances", "sase")}
+    world.intent = world.group.routing_intent(world.hub, internet=saas)
+    found = world.finding()
+    assert not wrong(found, **UNSEEN)
+    assert "wan-route-unknown" in found.reasons
+
+
+# ---- effective routes of the hub
+
+
+@pytest.mark.parametrize("of", ["connection", "table"])
+def test_effective_routes_of_the_hub(of):
+    """The hub's own answer, for the connection or for its route table, comes before what configuration shows. Where
+    the hub may know another default for what its firewall forwards, the path is known and its end is not."""
+    world = Spoke(None)
+    asked_of = world.connection if of == "connection" else world.default_table()
+    answer = {"addressPrefixes": [DEFAULT], "nextHops": [world.firewall["id"]], "nextHopType": "Azure Firewall"}
+    world.subscription.keep({"id": f"{world.hub['id']}/effectiveRoutes{asked_of['id']}", "value": [answer]})
+    found = world.finding()
+    assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"])
+    assert deciders(found, "route") == [("azure-firewall", asked_of["id"])]
+    world.learns()
+    assert not wrong(world.finding(), smtp="unknown", path="azure-firewall", via_azure_firewall="yes")
+
+
+def test_the_display_bug_of_effective_hub_routes():
+    """§2.2: a forced tunnel without a learned default is shown with next hop Internet, which is known to be wrong."""
+    world = Spoke()
+    answer = {"addressPrefixes": [DEFAULT], "nextHops": [], "nextHopType": "Internet"}
+    world.subscription.keep({"id": f"{world.hub['id']}/effectiveRoutes{world.connection['id']}", "value": [answer]})
+    assert not wrong(world.finding(), **THROUGH)
+
+
+# ---- what was not read
+
+
+@pytest.mark.parametrize("what", ["hub", "connections", "intent", "table"])
+def test_what_was_refused(what):
+    """Trap 17: a hub, its connections, its intent or its tables out of sight may bring a default route."""
+    world = Spoke(None)
+    if what == "hub":
+        world.subscription.drop(world.hub)
+    elif what == "connections":
+        world.subscription.drop(world.connection)
+        remote = {
+            "properties": {
+                "peeringState": "Connected",
+                "remoteVirtualNetwork": {"id": f"{world.hub['id']}/../virtualNetworks/HV_hub_1234"},
+                "useRemoteGateways": True,
+            }
+        }
+        world.vnet["properties"]["virtualNetworkPeerings"].append(remote)
+    elif what == "intent":
+        world.tenant.gap(world.hub, "Microsoft.Network/virtualHubs/routingIntent")
+    else:
+        world.subscription.drop(world.default_table())
+    found = world.finding()
+    assert not wrong(found, **UNSEEN)
+    assert "hub-not-seen" in found.reasons
+
+
+def test_the_firewall_of_the_hub_was_not_read():
+    """A hub firewall out of sight: the path is known, what its rules say is not."""
+    world = Spoke()
+    world.subscription.drop(world.firewall)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="azure-firewall", via_azure_firewall="yes")
+    assert f"azureFirewalls {world.firewall['id']}" in found.gaps
+
+
+def test_the_rules_of_a_hub_firewall_decide():
+    """A hub firewall that denies stops the spoke; the rule is named."""
+    world = Spoke()
+    world.policy["properties"]["ruleCollectionGroups"].clear()
+    world.subscription.documents = [
+        d for d in world.subscription.documents if not d["id"].startswith(f"{world.policy['id']}/")
+    ]
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", decided_by="firewall", firewall_rule=world.firewall["id"])
+
+
+def test_virtualnetwork_with_a_hub_default():
+    """§11.2: whether VirtualNetwork holds a default route learned from a hub is not documented: a Deny of the tag
+    leaves the row unknown, not blocked and not open."""
+    world = Spoke()
+    world.guard(rule("vnet", 100, "Deny", "VirtualNetwork", "*"))
+    assert not wrong(world.finding(), smtp="unknown", rules="unknown")
+
+
+def test_a_spoke_of_a_peer_of_a_spoke():
+    """A network peered to a spoke learns nothing from the spoke's hub."""
+    world = Spoke()
+    beside = world.group.vnet("beside", "10.3.0.0/16", {"app": subnet("10.3.0.0/24")})
+    peer(beside, world.vnet)
+    world.group.vm("app03", subnet_of(beside, "app"), "10.3.0.4")
+    assert not wrong(world.findings()["app03"], **PAST)

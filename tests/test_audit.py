@@ -1,0 +1,224 @@
+"""The row of a VM: what is put together from the network's, the policy's and the operator's word."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.model.finding import Finding
+from tests.arm import PAYG, network_rule, collection, nic_of, rule, rule_id
+from tests.network.examples import share
+from tests.network.world import DEFAULT, EXCHANGE, HubSpoke, Lone, World, allow_25, attach, wrong
+
+CODES = {
+    "kind": {"vm", "vmss-instance"},
+    "intent": {"sender", "not-sender", "unknown"},
+    "path": {
+        *("public-ip", "nat-gateway", "load-balancer", "default-outbound", "azure-firewall", "nva", "gateway"),
+        *("none", "mixed", "unknown"),
+    },
+    "via_azure_firewall": {"yes", "partly", "no", "unknown"},
+    "rules": {"allow", "deny", "partial", "unknown", ""},
+    "firewall_rules": {"allow", "deny", "partial", "unknown", ""},
+    "smtp": {"open", "restricted", "conditional", "blocked", "unknown"},
+    "decided_by": {
+        *("admin-rule", "nic-nsg", "subnet-nsg", "route", "egress", "firewall", "platform", "visibility", ""),
+    },
+    "ipv6": {"none", "open", "restricted", "blocked", "unknown"},
+    "risk": {"high", "medium", "low", "none"},
+    "confidence": {"high", "medium", "low"},
+    "platform_observed": {"allowed", "blocked", ""},
+}
+
+
+def lawful(found: Finding) -> None:
+    """What every row must keep, whatever it says."""
+    for column, codes in CODES.items():
+        assert getattr(found, column) in codes, column
+    assert found.reasons
+    assert (found.decided_by == "") is (found.smtp == "open")
+    assert bool(found.allowed_to) is (found.smtp == "restricted")
+    assert bool(found.firewall_id) or found.via_azure_firewall in ("no", "unknown")
+    assert found.action_code
+    assert found.action_target
+    if found.decided_by == "visibility":
+        assert found.gaps
+    if found.path == "none":
+        assert (found.platform, found.egress_id, found.egress_ip) == ("", "", "")
+    if found.smtp == "open":
+        assert found.platform == "allowed"
+
+
+# ---- every combination of a small estate
+
+CHOICES = {
+    "routes": [(), ((DEFAULT, "10.0.1.4"),), ((DEFAULT, "None"),), ((EXCHANGE, "Internet"), (DEFAULT, "10.0.1.4")),
+               ((DEFAULT, "10.77.0.4"),), ((DEFAULT, "VirtualNetworkGateway"),), ((EXCHANGE, "VnetLocal"),), ((EXCHANGE, "10.0.1.4"),)],
+    "collections": [(), (allow_25(),), (collection("c", 200, "Allow", network_rule("mx", EXCHANGE)),),
+                    (collection("c", 200, "Allow", network_rule("mx", fqdns=["smtp.contoso.com"])),)],
+    "rules": [(), (rule("no", 100, "Deny"),), (rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny")),
+              (rule("tag", 100, "Deny", "Mystery"),)],
+    "private": [False, True],
+    "flag": [None, True, False],
+    "quota": ["EnterpriseAgreement_2014-09-01", PAYG, ""],
+    "drop": [None, "firewall", "policy", "vnet", "guard", "nic", "table"],
+}  # fmt: skip
+
+
+@share(0.6)
+@given(st.fixed_dictionaries({name: st.sampled_from(values) for name, values in CHOICES.items()}))
+def test_every_row_keeps_the_laws(chosen):
+    """Codes are the contract's, a row has a reason and something to do, and its cells do not contradict each other."""
+    world = HubSpoke(*chosen["collections"], routes=chosen["routes"], options={"default_outbound": not chosen["private"]})
+    guard = world.guard(*chosen["rules"]) if chosen["rules"] else None
+    if chosen["flag"] is not None:
+        world.nic["properties"]["allowPort25Out"] = chosen["flag"]
+    world.subscription.document["subscriptionPolicies"]["quotaId"] = chosen["quota"]
+    gone = {"guard": guard, "table": world.table}.get(chosen["drop"]) or getattr(world, chosen["drop"] or "", None)
+    if isinstance(gone, dict):
+        world.tenant.documents()
+        world.subscription.drop(gone)
+    lawful(world.finding())
+
+
+# ---- what the row says of the VM
+
+
+def test_the_vm_and_its_place():
+    """Names and ids are Azure's, of the primary NIC's primary configuration."""
+    world = Lone()
+    world.vm["tags"] = {"team": "mail"}
+    found = world.finding()
+    assert not wrong(
+        found,
+        subscription_id=world.subscription.guid,
+        subscription="contoso",
+        resource_group="rg-app",
+        vm="app01",
+        vm_id=world.vm["id"],
+        kind="vm",
+        vmss="",
+        location="westeurope",
+        power_state="running",
+        created="2024-03-01T08:00:00.1234567+00:00",
+        nic_id=world.nic["id"],
+        private_ip="10.1.0.4",
+        vnet_id=world.vnet["id"],
+        subnet_id=world.app["id"],
+        quota_id="EnterpriseAgreement_2014-09-01",
+        offer_class="enterprise",
+        exemption="none",
+    )
+
+
+def test_a_subscription_that_was_not_read():
+    """A VM of a subscription out of sight has its row, without a name and with a reason."""
+    world = Lone()
+    world.subscription.drop(world.subscription.document)
+    found = world.finding()
+    assert not wrong(found, subscription_id=world.subscription.guid, subscription="", quota_id="", platform="unknown")
+    assert "subscription-not-seen" in found.reasons
+
+
+@pytest.mark.parametrize(
+    ("tags", "intent", "risk"),
+    [({"send": "true"}, "sender", "low"), ({"send": "false"}, "not-sender", "high"), ({}, "unknown", "medium")],
+)
+def test_intent_and_risk(tags, intent, risk):
+    """The tag that the config names says whether a VM needs to send; the risk of an open row follows from it."""
+    world = Lone()
+    world.tenant.config = '[intent]\ntag = "send"\n'
+    world.vm["tags"] = tags
+    assert not wrong(world.finding(), intent=intent, risk=risk, smtp="open")
+
+
+def test_tags_of_the_scale_set():
+    """An instance without tags of its own goes by those of its scale set."""
+    world = Lone()
+    world.tenant.config = 'owner_tags = ["owner"]\n'
+    nodes = world.group.scale_set("nodes", "Uniform", tags={"owner": "platform@contoso.com"})
+    instance = world.group.instance(nodes, 0, world.app, "10.1.0.9")
+    instance["tags"] = None
+    assert world.findings()["nodes_0"].owner == "platform@contoso.com"
+
+
+def test_a_suppression_is_shown_not_dropped():
+    """A suppressed row stays, with why, by whom and until when; an expired suppression no longer applies."""
+    world = Lone()
+    world.neighbour("app02", "10.1.0.5")
+    for name, until in (("app01", "2026-12-31"), ("app02", "2026-01-31")):
+        vm = next(d["id"] for d in world.subscription.documents if d.get("name") == name)
+        world.tenant.entry("suppress", vm=vm, why="migration", owner="ops@contoso.com", until=until)
+    found = world.findings()
+    assert found["app01"].suppressed == "migration (ops@contoso.com, until 2026-12-31)"
+    assert found["app02"].suppressed == ""
+    assert found["app01"].smtp == "open"
+
+
+def test_a_sovereign_cloud_is_said():
+    """The pages speak of the public cloud: another one is a reason and keeps the row from being sure."""
+    world = Lone()
+    world.tenant.cloud = "AzureChinaCloud"
+    found = world.finding()
+    assert "sovereign-cloud" in found.reasons
+    assert found.confidence == "low"
+
+
+# ---- what to touch
+
+
+def test_the_action_names_what_to_touch():
+    """The target of an action is the resource that decides: the rule, the policy, the route table, the subnet, the
+    NSG to close."""
+    world = Lone()
+    world.tenant.config = '[intent]\ntag = "send"\n'
+    world.vm["tags"] = {"send": "true"}
+    nsg = world.guard(rule("no", 100, "Deny"))
+    assert not wrong(world.finding(), risk="high", action_target=rule_id(nsg, "no"))
+
+    behind = HubSpoke()
+    behind.tenant.config, behind.vm["tags"] = world.tenant.config, {"send": "true"}
+    assert not wrong(behind.finding(), action_target=behind.policy["id"])
+
+    private = Lone({"default_outbound": False})
+    private.tenant.config, private.vm["tags"] = world.tenant.config, {"send": "true"}
+    assert not wrong(private.finding(), action_target=private.app["id"])
+
+    opened = Lone()
+    opened.tenant.config, opened.vm["tags"] = world.tenant.config, {"send": "false"}
+    own = opened.guard(rule("yes", 100, "Allow"))
+    assert not wrong(opened.finding(), risk="high", action_target=own["id"])
+
+
+# ---- the trail
+
+
+def test_the_steps_are_in_the_packets_order():
+    """NIC NSG, subnet NSG, route, what stands at its next hop, firewall, egress, platform; each names its resource."""
+    world = HubSpoke(allow_25())
+    world.tenant.admin_rules(world.vnet)
+    world.guard(rule("yes", 100, "Allow"))
+    attach(world.app, networkSecurityGroup=world.group.nsg("of-subnet"))
+    found = world.finding()
+    gates = [step.gate for step in found.steps]
+    assert gates == ["nic-nsg", "subnet-nsg", "route", "next-hop", "firewall", "egress", "platform"]
+    assert all(step.id for step in found.steps)
+    assert found.trail.count(" > ") == len(found.steps) - 1
+
+
+def test_shared_lists_do_not_leak_between_rows():
+    """Rows that share an egress keep reasons and gaps of their own."""
+    world = Lone()
+    world.neighbour("app02", "10.1.0.5")
+    missing = world.group.vm("app03", nics=[world.group.id_of("Microsoft.Network/networkInterfaces", "gone")])
+    found = world.findings()
+    assert not wrong(found["app03"], smtp="unknown", gaps=(f"networkInterfaces {nic_of(missing)}",))
+    assert found["app01"].reasons == found["app02"].reasons
+    assert "nic-not-seen" not in found["app01"].reasons
+    assert found["app01"].gaps == ()
+
+
+def test_an_empty_tenant_has_no_rows():
+    """No VM, no finding."""
+    assert World().findings() == {}
