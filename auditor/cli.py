@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from auditor import __version__
 from auditor.errors import AuditorError, UsageError
@@ -182,11 +183,14 @@ def scan(
         formats = [f.strip() for f in format_.split(",")]
     folder = output_dir or Path(settings.report.output_dir)
     threshold = fail_on.value if fail_on else settings.report.fail_on
-    if baseline:
-        raise UsageError("--baseline is not available yet; keep the report folders, they can be compared later")
+    from auditor.baseline import compared, load_run
     from auditor.report.write import check_formats
 
     check_formats(formats)
+    edition = policy_edition.value if policy_edition else settings.policy.edition
+    earlier = baseline or (Path(settings.report.baseline) if settings.report.baseline else None)
+    # Before the scan: a live one takes the place of the snapshot of the last.
+    old = load_run(earlier, settings, edition) if earlier else None
     snapshot = _snapshot(
         from_ or (Path(settings.collect.snapshot) if settings.collect.snapshot else None),
         folder / "snapshot",
@@ -206,6 +210,8 @@ def scan(
         settings.log.progress and not no_progress,
     )
     result = _judge(snapshot, settings, policy_edition)
+    if old is not None:
+        result = replace(result, report=compared(result.report, old))
     _write(result, folder, formats, settings.report.lang)
     raise typer.Exit(_exit_code(result, threshold))
 
@@ -267,6 +273,35 @@ def explain(
     result = _judge(Snapshot.open(path), settings, policy_edition)
     finding = find(result.report.findings, vm)
     for line in lines(finding, Words.load(settings.report.lang)):
+        print(line)
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="A snapshot, or a report folder with report.json.")],
+    new: Annotated[Path, typer.Argument(help="The later one.")],
+    policy_edition: PolicyEdition = None,
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of lines.")] = False,
+    log_level: Level = None,
+    log_format: Form = None,
+) -> None:
+    """Two runs: new senders, verdicts and paths that changed, VMs come and gone, coverage lost."""
+    import msgspec
+
+    from auditor.baseline import changes_between, load_run
+    from auditor.report.changes import lines
+    from auditor.report.labels import Labels
+    from auditor.words import Words
+
+    settings = _settings(config, log_level, log_format)
+    edition = policy_edition.value if policy_edition else settings.policy.edition
+    changes = changes_between(load_run(old, settings, edition), load_run(new, settings, edition))
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(changes), indent=2).decode())
+        return
+    lang = settings.report.lang
+    for line in lines(changes, Words.load(lang), Labels.load(lang)):
         print(line)
 
 

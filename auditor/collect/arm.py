@@ -229,6 +229,14 @@ class Arm:
         self._versions: dict[str, str] = {}
         self._host = urlsplit(cloud.endpoint).netloc.lower()
 
+    async def sign_in(self) -> tuple[str, str]:
+        """The name of the credential that answers, and its token. Raises AuditorError where none does."""
+        try:
+            token = await self._identity.get_token_info(self.cloud.scope)
+        except ClientAuthenticationError as error:
+            raise AuditorError(_no_token(error)) from error
+        return self._identity.answered, token.token
+
     async def pages(self, client: str, address: str) -> AsyncIterator[tuple[list[bytes], str]]:
         """The pages of a listing: their documents and the address of the page after, "" after the last one.
 
@@ -344,7 +352,7 @@ class Arm:
         try:
             ready = await self._clients[client]
             # What is asked with POST changes nothing, so it may be asked again like a GET.
-            return await ready.send_request(request, retry_on_methods=("GET", "POST"))  # type: ignore[no-any-return]
+            return await _sender(ready)(request, retry_on_methods=("GET", "POST"))
         except ClientAuthenticationError as error:
             raise AuditorError(_no_token(error)) from error
         except (ServiceRequestTimeoutError, ServiceResponseTimeoutError) as error:
@@ -400,6 +408,12 @@ class Arm:
             ARMHttpLoggingPolicy(),
             ReadOnly(),
         ]
+
+
+def _sender(client: Any) -> Callable[..., Awaitable[AsyncHttpResponse]]:
+    """A client's way to send a request as it stands; Resource Graph's is of an older make and keeps it private."""
+    sender: Callable[..., Awaitable[AsyncHttpResponse]] = getattr(client, "send_request", None) or client._send_request
+    return sender
 
 
 _PAGE = msgspec.json.Decoder(Page)

@@ -73,6 +73,18 @@ class Credential:
                 await self._source.close()
                 self._source, self._token = self._make(), None
 
+    @property
+    def answered(self) -> str:
+        """Which of azure-identity's credentials gives the tokens, once there was one; of a chain, its link.
+
+        azure-identity tells that nowhere but in its log, hence the look inside; where that shows nothing, it is the
+        chain itself.
+        """
+        link = getattr(self._source, "_successful_credential", None) or self._source
+        inner = getattr(link, "_credential", None) or getattr(link, "blocking", None)
+        names = [type(each).__name__ for each in (link, inner) if each and not isinstance(each, _Threaded)]
+        return f"{names[0]} ({names[1]})" if len(names) > 1 else names[0]
+
     async def close(self) -> None:
         """Close the source."""
         await self._source.close()
@@ -97,13 +109,13 @@ class _Threaded:
     """A credential that talks to a person; azure-identity has these in the blocking kind only."""
 
     def __init__(self, blocking: DeviceCodeCredential | InteractiveBrowserCredential) -> None:
-        self._blocking = blocking
+        self.blocking = blocking
 
     async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
-        return await asyncio.to_thread(self._blocking.get_token_info, *scopes, options=options)
+        return await asyncio.to_thread(self.blocking.get_token_info, *scopes, options=options)
 
     async def close(self) -> None:
-        self._blocking.close()
+        self.blocking.close()
 
 
 def credential(

@@ -15,7 +15,7 @@ import logging
 import os
 import re
 from asyncio import TaskGroup
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
@@ -194,11 +194,11 @@ class Collection:
         members = await self._members()
         found: dict[str, Document] = {}
 
-        def chosen(page: list[bytes]) -> list[bytes]:
+        def in_scope(page: list[bytes]) -> list[bytes]:
             return [raw for raw, document in self._understood(listings.SUBSCRIPTIONS, "", page)
-                    if self._chosen(document, members)]  # fmt: skip
+                    if chosen(document, self._options, members)]  # fmt: skip
 
-        async for page in self._list(listings.SUBSCRIPTIONS, "", change=chosen):
+        async for page in self._list(listings.SUBSCRIPTIONS, "", change=in_scope):
             found |= {name_of(document.id).lower(): document for document in map(_read, page)}
         for wanted in sorted({*self._options.subscriptions, *members} - found.keys()):
             document = await self._unlisted(wanted.lower(), found)
@@ -225,17 +225,6 @@ class Collection:
                     raise AuditorError(f"Management group {group} cannot be read: {gap.code} {gap.message}")
         return members
 
-    def _chosen(self, document: Document, members: set[str]) -> bool:
-        names = {name_of(document.id).lower(), (document.display_name or "").lower()}
-
-        def named(patterns: Iterable[str]) -> bool:
-            return any(fnmatchcase(name, pattern.lower()) for pattern in patterns for name in names)
-
-        if named(self._options.exclude):
-            return False
-        everything = not self._options.subscriptions and not self._options.management_groups
-        return everything or not members.isdisjoint(names) or named(self._options.subscriptions)
-
     async def _unlisted(self, wanted: str, found: dict[str, Document]) -> Document | None:
         """A subscription that was asked for and that the list did not name; a gap where it cannot be read."""
         if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", wanted):
@@ -260,7 +249,7 @@ class Collection:
     async def _subscription(self, document: Document) -> None:
         scope = f"/subscriptions/{name_of(document.id)}"
         async with self._arm.window.of(name_of(document.id).lower()):
-            if _has_resources(document):
+            if has_resources(document):
                 async with TaskGroup() as group:
                     for listing in (*listings.OF_SUBSCRIPTION, listings.VMS):
                         if self._plan.lists(listing.kind, name_of(document.id).lower()):
@@ -562,7 +551,20 @@ class Collection:
         self._progress.gap(gap)
 
 
-def _has_resources(document: Document) -> bool:
+def chosen(document: Document, options: CollectOptions, members: Container[str]) -> bool:
+    """Whether a subscription is in scope; `members` are the ids of those below the chosen management groups."""
+    names = {name_of(document.id).lower(), (document.display_name or "").lower()}
+
+    def named(patterns: Iterable[str]) -> bool:
+        return any(fnmatchcase(name, pattern.lower()) for pattern in patterns for name in names)
+
+    if named(options.exclude):
+        return False
+    everything = not options.subscriptions and not options.management_groups
+    return everything or any(name in members for name in names) or named(options.subscriptions)
+
+
+def has_resources(document: Document) -> bool:
     """A deleted subscription answers nothing any more, and one for access to Entra ID only (`AAD_`) holds nothing."""
     quota = (document.subscription_policies.quota_id or "") if document.subscription_policies else ""
     return (document.state or "").lower() != "deleted" and not quota.startswith("AAD_")

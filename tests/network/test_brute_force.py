@@ -116,7 +116,7 @@ def at(ruling, point):
 
 @pytest.mark.parametrize("bits", [V4, V6])
 @pytest.mark.parametrize("kind", ["nsg", "admin"])
-@share(0.4)
+@share(0.25)
 @given(data=st.data())
 def test_security_rules(kind, bits, data):
     """An NSG and a list of admin rules give each address what the first matching rule gives it."""
@@ -271,7 +271,7 @@ def policy_groups(draw, policy_id):
     return made
 
 
-@share(0.5)
+@share(0.3)
 @given(data=st.data())
 def test_firewall_policies(data):
     """A policy lets each address through as the first network rule says that holds it: the parent's before the

@@ -34,7 +34,7 @@ class Chart25 {
     this.canvas = h("canvas", { role: "img", "aria-label": `${title}. ${text("page_chart_table")}` });
     this.box = h("div", { class: "plot" }, this.canvas);
     this.element = h("section", { class: "card chart" },
-      h("h3", null, title),
+      h("h2", { class: "small" }, title),
       this.box,
       h("details", null,
         h("summary", null, text("page_as_table")),

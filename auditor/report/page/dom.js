@@ -77,7 +77,7 @@ function iconButton(name, label, act) {
 
 /** A link out of the page, which only https may be. */
 function outward(address, ...children) {
-  return h("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, ...children);
+  return h("a", { class: "out", href: address, target: "_blank", rel: "noopener noreferrer" }, ...children);
 }
 
 /** Where the portal shows a resource; a rule, route or subnet is shown by what holds it. "" where there is no portal. */

@@ -150,7 +150,7 @@ class Grid {
   mark() {
     this.host.setAttribute("aria-label", this.view.table.title);
     this.host.setAttribute("aria-colcount", narrow.matches ? 1 : this.shown.length);
-    for (const element of this.host.querySelectorAll("[tabindex='0']")) element.tabIndex = -1;
+    for (const element of this.host.querySelectorAll("[tabindex]:not(.slick-cell)")) element.removeAttribute("tabindex");
     for (const header of this.host.querySelectorAll(".slick-header-column")) header.tabIndex = 0;
   }
 

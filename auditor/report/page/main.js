@@ -173,6 +173,7 @@ async function begin() {
   block.remove();
   app.fill(data);
   document.body.dataset.ready = "yes";
+  performance.mark("ready");
 }
 
 if (document.readyState === "loading") addEventListener("DOMContentLoaded", begin);

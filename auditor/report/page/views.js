@@ -374,7 +374,7 @@ class LegendTab {
       h("p", { class: "faint" }, text("page_legend_about")),
       cards,
       h("section", { class: "card" },
-        h("h3", null, text("page_columns")),
+        h("h2", { class: "small" }, text("page_columns")),
         h("dl", { class: "codes" }, plain.map((key) => this.line(run.columns[key], key, run.notes[key], "")))),
       h("p", { class: "faint" }, text("page_made_with")));
   }
@@ -386,7 +386,7 @@ class LegendTab {
     const first = !told.has(same);
     told.add(same);
     return h("section", { class: "card" },
-      h("h3", null, run.columns[key] ?? key, " ", h("code", { class: "faint" }, key)),
+      h("h2", { class: "small" }, run.columns[key] ?? key, " ", h("code", { class: "faint" }, key)),
       h("p", null, run.notes[key] ?? text(key)),
       first && h("dl", { class: "codes" }, codes.map(([code, [title, sentence, source]]) => this.line(title, code, sentence, source))));
   }

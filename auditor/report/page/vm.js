@@ -202,7 +202,7 @@ class VmPanel {
     const pages = detail.split(" ").filter((name) => run.sources[name]);
     return [id, pages.flatMap((name) => {
       const [title, address, says] = run.sources[name];
-      return [" · ", address ? h("a", { href: address, target: "_blank", rel: "noopener noreferrer", title: `${title}\n${says}` }, name) : name];
+      return [" · ", address ? h("a", { class: "out", href: address, target: "_blank", rel: "noopener noreferrer", title: `${title}\n${says}` }, name) : name];
     })].flat();
   }
 
