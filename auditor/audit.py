@@ -108,7 +108,9 @@ class Audit:
         self, vm: VirtualMachine
     ) -> tuple[tuple[Nic, IpConfiguration] | None, list[tuple[Nic, IpConfiguration]], list[str]]:
         """The primary IPv4 configuration, all others, and the NICs that were not read."""
-        references = sorted(vm.nics or (), key=lambda n: n.primary is not True)
+        references = list(vm.nics or ())
+        if len(references) > 1:
+            references.sort(key=lambda n: n.primary is not True)
         found, missing = [], []
         for reference in references:
             nic = self._tenant.nics.get(key(reference.id))
@@ -116,7 +118,9 @@ class Audit:
                 missing.append(reference.id)
                 continue
             v4 = [c for c in nic.configurations if c.version == V4]
-            found += [(nic, c) for c in sorted(v4, key=lambda c: not c.primary)]
+            if len(v4) > 1:
+                v4.sort(key=lambda c: not c.primary)
+            found += [(nic, c) for c in v4]
         if not references or (missing and missing[0] == references[0].id):
             return None, found, missing or [r.id for r in references]
         return (found[0] if found else None), found[1:], missing

@@ -328,7 +328,7 @@ class Collection:
             return graph.Plan()
         for page in self._recorded("plan"):
             return msgspec.json.decode(self._writer.documents(page)[0], type=graph.Plan)
-        guids = [name_of(document.id).lower() for document in subscriptions if _has_resources(document)]
+        guids = [name_of(document.id).lower() for document in subscriptions if has_resources(document)]
         count = self._options.source == "auto"
         plan = await graph.plan(self._arm, guids, count=count, concurrency=self._options.max_concurrency)
         self._writer.page("plan", [msgspec.json.encode(plan)], aside=True)

@@ -11,7 +11,8 @@ RESOURCE_GROUP = "microsoft.resources/subscriptions/resourcegroups"
 
 def key(resource_id: str) -> str:
     """The id as dictionaries know it."""
-    return resource_id.lower().rstrip("/")
+    lowered = resource_id.lower()
+    return lowered.rstrip("/") if lowered.endswith("/") else lowered
 
 
 def subscription_of(resource_id: str) -> str:

@@ -125,10 +125,11 @@ class Network:
         parsed = address(configuration.private_ip)
         source = parsed[0] if parsed and parsed[1] == bits else None
         own = self._nsg(nic.nsg, bits) if nic.nsg else None
-        effective = key(nic.id) if key(nic.id) in self._tenant.effective_nsgs else ""
+        answered = self._tenant.effective_nsgs
+        effective = key(nic.id) if answered and key(nic.id) in answered else ""
         groups = frozenset(configuration.application_groups) if configuration.application_groups else _NO_GROUPS
         alike = (
-            key(nic.nsg),
+            nic.nsg,
             effective,
             own.segment(source) if own is not None else 0,
             tuple(lines.segment(source) for lines in place.lists),

@@ -122,6 +122,8 @@ class OutboundMethods:
 
     def pools_of(self, configuration: IpConfiguration, subnet: Subnet) -> tuple[list[str], list[str]]:
         """Keys of the pools that hold the IP configuration: by NIC, and by address."""
+        if not self._pools and not configuration.pools:
+            return [], []
         by_nic = dict.fromkeys(map(key, configuration.pools))
         by_nic.update(dict.fromkeys(self._by_configuration.get(key(configuration.id), ())))
         by_address = self._by_address.get((key(subnet.vnet), configuration.private_ip), [])

@@ -13,7 +13,7 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import accumulate, chain
@@ -284,7 +284,7 @@ class _Dictionaries:
         if column.kind in ("time", "date"):
             shapes = {text: _shown_time(text, column.kind) for text in set(cells)}
             cells = [shapes[text] for text in cells]
-        different = sorted(set(cells), key=self._order(column))
+        different = self._sorted(column, set(cells))
         place = {cell: number for number, cell in enumerate(different)}
         packed = {"index": self._numbers.add(map(place.__getitem__, cells), len(different))}
         if column.kind == "number":
@@ -301,11 +301,14 @@ class _Dictionaries:
         owners = self._numbers.add((heads[head + slash] for head, slash, _ in parts), len(heads))
         return {"heads": list(heads), "head": owners, "values": [tail for _, _, tail in parts]}
 
-    def _order(self, column: Column[Any]) -> Callable[[Any], Any]:
+    def _sorted(self, column: Column[Any], cells: set[Any]) -> list[Any]:
+        """Codes in the order of the legend, text without regard to case, the empty cell last."""
         if column.kind == "number":
-            return lambda number: number
-        ranks = self._ranks.get(column.key, {})
-        return lambda text: (not text, ranks.get(text, len(ranks)), text.casefold(), text)
+            return sorted(cells)
+        texts: list[str] = sorted(sorted(cells - {""}), key=str.casefold)
+        if ranks := self._ranks.get(column.key):
+            texts.sort(key=lambda code: ranks.get(code, len(ranks)))
+        return texts + [""] * ("" in cells)
 
 
 def _shown_time(text: str, kind: str) -> str:

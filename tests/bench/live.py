@@ -1,9 +1,12 @@
-"""What a live collection costs beside a client that only downloads and parses the same pages.
+"""What a live collection costs beside a client that only downloads and parses what Resource Manager lists.
 
-    python -m tests.bench.live --subscriptions 50 --vms 100 --latency 0.05
+    python -m tests.bench.live --subscriptions 50 --vms 100 --latency 0.05 --source arm --source graph
+    python -m tests.bench.live --subscriptions 1000 --vms 100 --source graph --quota 15 5 --bucket 250 25
+    python -m tests.bench.live --source arm --source graph --fault-rate 0.2
 
 The cloud runs in a process of its own; so does every run of either client, so that start-up and memory are its own.
-Both use 32 connections and ask for the same addresses; the bare client knows them all beforehand.
+Both use 32 connections; the bare client knows all addresses beforehand, and where it is turned down it waits as long
+as it is told. With buckets the table also says how long these themselves make the requests of a run last.
 """
 
 from __future__ import annotations
@@ -17,24 +20,31 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
+from auditor.model.ids import subscription_of
+
 CONNECTIONS = 32
+SOURCES = ("arm", "graph", "auto")
 
 
 @dataclass
 class Cost:
-    """Of one run, the interpreter's start included: seconds on the wall and of the processor, MiB, requests."""
+    """Of one run, the interpreter's start included: seconds on the wall and of the processor, MiB, what was asked for
+    and how much of that was turned down."""
 
     wall: float
     cpu: float
     memory: float
-    requests: int
+    requests: list[tuple[str, str]]
+    turned_down: int
 
 
 @contextmanager
@@ -47,12 +57,13 @@ def cloud(*arguments: str) -> Iterator[tuple[dict[str, str], subprocess.Popen[st
         process.stdin.close()
 
 
-def asked(process: subprocess.Popen[str]) -> list[str]:
-    """The addresses the cloud was asked for since the last time."""
+def asked(process: subprocess.Popen[str]) -> tuple[list[tuple[str, str]], int]:
+    """What the cloud was asked for since the last time, and how much of that it turned down."""
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
-    return [address for _, address in json.loads(_line(process.stdout))]
+    told = json.loads(_line(process.stdout))
+    return [(method, address) for method, address in told["requests"]], told["turned_down"]
 
 
 def _line(stream: IO[str] | None) -> str:
@@ -64,7 +75,7 @@ def timed(role: str, environment: dict[str, str], process: subprocess.Popen[str]
     """One run of a role in a process of its own."""
     start = time.perf_counter()
     cpu, memory = json.loads(run(role, environment, folder))
-    return Cost(time.perf_counter() - start, cpu, memory, len(asked(process)))
+    return Cost(time.perf_counter() - start, cpu, memory, *asked(process))
 
 
 def run(role: str, environment: dict[str, str], folder: str) -> str:
@@ -74,16 +85,32 @@ def run(role: str, environment: dict[str, str], folder: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
+def allowed(requests: list[tuple[str, str]], bucket: list[float] | None, quota: list[float] | None) -> float:
+    """The seconds that buckets and quota make these requests last at least."""
+    longest = 0.0
+    if bucket:
+        tokens, rate = bucket
+        lists = Counter(subscription_of(address) for method, address in requests if method == "GET")
+        longest = max((number - tokens) / rate for number in lists.values())
+    if quota:
+        queries, seconds = quota
+        asked_for = sum(method == "POST" for method, _ in requests)
+        longest = max(longest, (asked_for - 1) // queries * seconds)
+    return max(longest, 0)
+
+
 # ---- the two clients
 
 
-def collected(folder: Path) -> None:
+def collected(folder: Path, source: str) -> None:
     """The collection as the command line runs it."""
     from auditor.collect import CollectOptions, collect
     from auditor.snapshot import SnapshotWriter
 
     with SnapshotWriter(folder / "snapshot", replace=True) as writer:
-        collect(CollectOptions(auth="environment", max_concurrency=CONNECTIONS), writer)
+        options = CollectOptions(auth="environment", max_concurrency=CONNECTIONS, source=source)  # type: ignore[arg-type]
+        result = collect(options, writer)
+    print(f"{source}: {result.documents} documents, {len(result.gaps)} gaps", file=sys.stderr)
 
 
 def bare(folder: Path) -> None:
@@ -112,22 +139,37 @@ async def _bare(addresses: list[str]) -> None:
 
         async def work() -> None:
             for address in waiting:
-                async with session.get(e["AZURE_RESOURCE_MANAGER_ENDPOINT"] + address, headers=headers) as answer:
-                    msgspec.json.decode(await answer.read())
+                while not await read(address):
+                    pass
+
+        async def read(address: str) -> bool:
+            async with session.get(e["AZURE_RESOURCE_MANAGER_ENDPOINT"] + address, headers=headers) as answer:
+                body = await answer.read()
+                if answer.status == 200:
+                    msgspec.json.decode(body)
+                elif answer.status >= 429:
+                    await asyncio.sleep(float(answer.headers.get("Retry-After", "0")))
+            return answer.status < 429
 
         await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
 
 
-ROLES = {"collect": collected, "bare": bare}
+ROLES: dict[str, Callable[[Path], None]] = {"bare": bare, **{source: partial(collected, source=source) for source in SOURCES}}
 
 
 def main() -> None:
     """Prints one table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.live", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.live", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--subscriptions", type=int, default=50)
     parser.add_argument("--vms", type=int, default=100, help="in each subscription")
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--page-size", type=int, default=1000)
+    parser.add_argument("--fault-rate", type=float, default=0, help="share of the answers that are a 500")
+    parser.add_argument("--bucket", nargs=2, type=float, metavar=("TOKENS", "RATE"), help="of each subscription")
+    parser.add_argument("--quota", nargs=2, type=float, metavar=("QUERIES", "SECONDS"), help="of Resource Graph")
+    parser.add_argument("--source", choices=SOURCES, action="append", help="repeatable; all where there is none")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--role", choices=ROLES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -137,21 +179,40 @@ def main() -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         print(json.dumps([usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
         return
+    compare(options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Every client against the same cloud; the best run of each."""
     size = [str(options.subscriptions), str(options.vms)]
-    serving = ("--many", *size, "--latency", str(options.latency), "--page-size", str(options.page_size))
+    serving = ["--many", *size, "--latency", str(options.latency), "--page-size", str(options.page_size)]
+    serving += ["--fault-rate", str(options.fault_rate)]
+    for name in ("bucket", "quota"):
+        if getattr(options, name):
+            serving += [f"--{name}", *map(str, getattr(options, name))]
+    best: dict[str, Cost] = {}
     with cloud(*serving) as (environment, process), TemporaryDirectory() as folder:
-        run("collect", environment, folder)  # unmeasured, to learn the addresses
-        (Path(folder) / "addresses.json").write_text(json.dumps(asked(process)))
-        best: dict[str, Cost] = {}
-        for _ in range(options.repeat):
-            for role in ROLES:
+        for number in range(options.repeat):
+            for role in (*(options.source or SOURCES), "bare"):
+                if role == "bare" and not number:
+                    first = best.get("arm") or timed("arm", environment, process, folder)
+                    addresses = list(dict.fromkeys(address for _, address in first.requests))
+                    (Path(folder) / "addresses.json").write_text(json.dumps(addresses))
                 cost = timed(role, environment, process, folder)
                 best[role] = min(best.get(role, cost), cost, key=lambda c: c.wall)
-    print(f"{' x '.join(size)} VMs, {options.latency * 1000:.0f} ms, best of {options.repeat}")
-    print(f"{'':10}{'wall s':>8}{'cpu s':>8}{'MiB':>8}{'requests':>10}{'x bare':>8}")
+    show(options, best)
+
+
+def show(options: argparse.Namespace, best: dict[str, Cost]) -> None:
+    """The table. The last column is beside what the buckets allow, where they make a run last at all."""
+    print(f"{options.subscriptions} x {options.vms} VMs, {options.latency * 1000:.0f} ms, best of {options.repeat}")
+    heads = ("wall s", "cpu s", "MiB", "requests", "429s", "x bare", "buckets s", "x buckets")
+    print(f"{'source':8}" + "".join(f"{head:>10}" for head in heads))
     for role, cost in best.items():
-        ratio = cost.wall / best["bare"].wall
-        print(f"{role:10}{cost.wall:8.2f}{cost.cpu:8.2f}{cost.memory:8.0f}{cost.requests:10}{ratio:8.2f}")
+        least = allowed(cost.requests, options.bucket, options.quota)
+        ratio = f"{cost.wall / least:10.2f}" if least else " " * 10
+        print(f"{role:8}{cost.wall:10.2f}{cost.cpu:10.2f}{cost.memory:10.0f}{len(cost.requests):10}"
+              f"{cost.turned_down:10}{cost.wall / best['bare'].wall:10.2f}{least:10.1f}{ratio}")  # fmt: skip
 
 
 if __name__ == "__main__":

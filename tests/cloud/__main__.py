@@ -1,7 +1,7 @@
 """The cloud in a process of its own: `python -m tests.cloud --many 50 100` or `python -m tests.cloud fixtures/contoso`.
 
-Prints the environment that finds it as one line of JSON, then one line for each line on stdin, a JSON list of what
-Resource Manager was asked since the last one. Ends with stdin.
+Prints the environment that finds it as one line of JSON, then one line for each line on stdin: what Resource Manager
+and Resource Graph were asked since the last one, and how many of that they turned down. Ends with stdin.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from auditor.snapshot import Snapshot
 from tests.cloud.compose import encoded, many
 from tests.cloud.faults import Fault
 from tests.cloud.server import serve
+from tests.cloud.throttling import Throttling
 
 
 def main() -> None:
@@ -24,6 +25,8 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0, help="seconds before each answer")
     parser.add_argument("--page-size", type=int, default=1000)
     parser.add_argument("--fault-rate", type=float, default=0, help="share of the answers that are a 500")
+    parser.add_argument("--bucket", nargs=2, type=float, metavar=("TOKENS", "RATE"), help="of each subscription")
+    parser.add_argument("--quota", nargs=2, type=float, metavar=("QUERIES", "SECONDS"), help="of Resource Graph")
     options = parser.parse_args()
     if options.snapshot:
         snapshot = Snapshot.open(options.snapshot)
@@ -33,11 +36,14 @@ def main() -> None:
     else:
         parser.error("a snapshot or --many")
     faults = [Fault(times=1 << 60, chance=options.fault_rate)] if options.fault_rate else []
-    with serve(documents, gaps, latency=options.latency, page_size=options.page_size, faults=faults) as server:
+    throttling = Throttling(options.bucket, options.quota)
+    serving = {"latency": options.latency, "page_size": options.page_size, "faults": faults, "throttling": throttling}
+    with serve(documents, gaps, **serving) as server:
         print(json.dumps(server.environment), flush=True)
         for _ in sys.stdin:
-            print(json.dumps(server.requests), flush=True)
+            print(json.dumps({"requests": server.requests, "turned_down": throttling.refused}), flush=True)
             server.requests.clear()
+            throttling.refused = 0
 
 
 main()

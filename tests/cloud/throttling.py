@@ -17,7 +17,7 @@ class Throttling:
     """`bucket` is tokens and tokens a second, for each subscription, reads and writes apart; `quota` queries and
     seconds. None of them is no limit. `refused` counts the requests that were turned down."""
 
-    def __init__(self, bucket: tuple[float, float] | None = None, quota: tuple[int, float] | None = None) -> None:
+    def __init__(self, bucket: tuple[float, float] | None = None, quota: tuple[float, float] | None = None) -> None:
         self.refused = 0
         self._bucket = bucket
         self._quota = quota
@@ -39,7 +39,7 @@ class Throttling:
         self._asked += 1
         left = math.ceil(self._window + seconds - now)
         headers = {
-            "x-ms-user-quota-remaining": str(max(0, queries - self._asked)),
+            "x-ms-user-quota-remaining": str(max(0, int(queries) - self._asked)),
             "x-ms-user-quota-resets-after": f"00:00:{left:02}",
         }
         if self._asked <= queries:
