@@ -306,6 +306,24 @@ def diff(
 
 
 @app.command()
+def scrub(
+    snapshot: Annotated[Path, typer.Argument(help="The snapshot to make safe to share.")],
+    out: Annotated[Path, typer.Argument(help="The directory to write.")],
+    key: Annotated[str | None, typer.Option("--key", help="Same key, same pseudonyms; else they are random.")] = None,
+    keep_tag: Annotated[list[str] | None, typer.Option("--keep-tag", help="Leave this tag (repeatable).")] = None,
+    log_level: Level = None,
+    log_format: Form = None,
+) -> None:
+    """The same snapshot with pseudonyms for ids, names, addresses and tags; every verdict stays the same."""
+    from auditor.scrub import scrub as run
+    from auditor.snapshot import Snapshot
+
+    _settings(None, log_level, log_format)
+    written = run(Snapshot.open(snapshot), out, key=key.encode() if key is not None else None, keep_tags=keep_tag or ())
+    print(f"{written} documents in {out}", file=sys.stderr)
+
+
+@app.command()
 def policy() -> None:
     """The policy as data: editions with their rows, offer classes and sources, as JSON on stdout."""
     import msgspec

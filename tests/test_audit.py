@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.model.finding import Finding
-from tests.arm import PAYG, network_rule, collection, nic_of, rule, rule_id
+from tests.arm import PAYG, collection, network_rule, nic_of, rule, rule_id
 from tests.network.examples import share
 from tests.network.world import DEFAULT, EXCHANGE, HubSpoke, Lone, World, allow_25, attach, wrong
 
@@ -52,31 +54,51 @@ def lawful(found: Finding) -> None:
 
 # ---- every combination of a small estate
 
-CHOICES = {
-    "routes": [(), ((DEFAULT, "10.0.1.4"),), ((DEFAULT, "None"),), ((EXCHANGE, "Internet"), (DEFAULT, "10.0.1.4")),
-               ((DEFAULT, "10.77.0.4"),), ((DEFAULT, "VirtualNetworkGateway"),), ((EXCHANGE, "VnetLocal"),), ((EXCHANGE, "10.0.1.4"),)],
-    "collections": [(), (allow_25(),), (collection("c", 200, "Allow", network_rule("mx", EXCHANGE)),),
-                    (collection("c", 200, "Allow", network_rule("mx", fqdns=["smtp.contoso.com"])),)],
-    "rules": [(), (rule("no", 100, "Deny"),), (rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny")),
-              (rule("tag", 100, "Deny", "Mystery"),)],
+TO_FIREWALL = (DEFAULT, "10.0.1.4")
+CHOICES: dict[str, list[Any]] = {
+    "routes": [
+        (),
+        (TO_FIREWALL,),
+        ((EXCHANGE, "Internet"), TO_FIREWALL),
+        ((EXCHANGE, "10.0.1.4"),),
+        ((EXCHANGE, "VnetLocal"),),
+        ((DEFAULT, "None"),),
+        ((DEFAULT, "10.77.0.4"),),
+        ((DEFAULT, "VirtualNetworkGateway"),),
+    ],
+    "collections": [
+        (),
+        (allow_25(),),
+        (collection("c", 200, "Allow", network_rule("mx", EXCHANGE)),),
+        (collection("c", 200, "Allow", network_rule("mx", fqdns=["smtp.contoso.com"])),),
+    ],
+    "rules": [
+        (),
+        (rule("no", 100, "Deny"),),
+        (rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny")),
+        (rule("tag", 100, "Deny", "Mystery"),),
+    ],
     "private": [False, True],
     "flag": [None, True, False],
     "quota": ["EnterpriseAgreement_2014-09-01", PAYG, ""],
     "drop": [None, "firewall", "policy", "vnet", "guard", "nic", "table"],
-}  # fmt: skip
+}
 
 
 @share(0.6)
 @given(st.fixed_dictionaries({name: st.sampled_from(values) for name, values in CHOICES.items()}))
 def test_every_row_keeps_the_laws(chosen):
     """Codes are the contract's, a row has a reason and something to do, and its cells do not contradict each other."""
-    world = HubSpoke(*chosen["collections"], routes=chosen["routes"], options={"default_outbound": not chosen["private"]})
+    world = HubSpoke(
+        *chosen["collections"], routes=chosen["routes"], options={"default_outbound": not chosen["private"]}
+    )
     guard = world.guard(*chosen["rules"]) if chosen["rules"] else None
     if chosen["flag"] is not None:
         world.nic["properties"]["allowPort25Out"] = chosen["flag"]
     world.subscription.document["subscriptionPolicies"]["quotaId"] = chosen["quota"]
-    gone = {"guard": guard, "table": world.table}.get(chosen["drop"]) or getattr(world, chosen["drop"] or "", None)
-    if isinstance(gone, dict):
+    parts = {name: getattr(world, name) for name in ("firewall", "policy", "vnet", "nic", "table")}
+    gone = {**parts, "guard": guard}.get(chosen["drop"])
+    if gone:
         world.tenant.documents()
         world.subscription.drop(gone)
     lawful(world.finding())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -27,7 +28,7 @@ DIRECT = {"path": "nat-gateway", "egress_id": "/nat"}
 THROUGH = {"path": "azure-firewall", "via_azure_firewall": "yes", "egress_id": FIREWALL, "firewall_id": FIREWALL}
 
 # What one VM is before and after, and the one kind of change this is.
-ALONE: tuple[tuple[str, dict[str, object], dict[str, object]], ...] = (
+ALONE: tuple[tuple[str, Mapping[str, object], Mapping[str, object]], ...] = (
     ("new-sender", HELD, {"smtp": "open"}),
     ("new-sender", HELD, {"smtp": "restricted", "allowed_to": ("40.92.0.0/15",), "decided_by": "subnet-nsg"}),
     ("new-sender", HELD, {"smtp": "conditional", "decided_by": "platform", "platform": "verify"}),

@@ -24,7 +24,7 @@ from tests.network.world import (
 AFTER, BEFORE = "2019-06-01", "2016-03-01"
 
 
-def offer(world: World, quota_id: str, registered_on: str = "") -> World:
+def offer(world: Lone, quota_id: str, registered_on: str = "") -> Lone:
     """Make the subscription one of this offer, registered on this day."""
     world.subscription.document["subscriptionPolicies"]["quotaId"] = quota_id
     if registered_on:
@@ -86,7 +86,9 @@ def test_a_gate_before_the_platform_is_named():
     world = Lone()
     nsg = world.guard(rule("no", 100, "Deny"))
     found = offer(world, PAYG, AFTER).finding()
-    assert not wrong(found, smtp="blocked", decided_by="nic-nsg", rules_decided_by=rule_id(nsg, "no"), platform="blocked")
+    assert not wrong(
+        found, smtp="blocked", decided_by="nic-nsg", rules_decided_by=rule_id(nsg, "no"), platform="blocked"
+    )
 
 
 def test_no_path_asks_no_platform():
@@ -99,7 +101,9 @@ def test_no_path_asks_no_platform():
 def test_a_forced_tunnel_is_unknown():
     """A forced tunnel leaves Azure elsewhere: the platform is unknown, not empty."""
     world = Gatewayed(route(DEFAULT, "VirtualNetworkGateway"), kind="Vpn")
-    assert not wrong(world.finding(), smtp="unknown", decided_by="platform", platform="unknown", platform_2025_07="unknown")
+    assert not wrong(
+        world.finding(), smtp="unknown", decided_by="platform", platform="unknown", platform_2025_07="unknown"
+    )
 
 
 def test_the_edition_is_chosen():
@@ -125,7 +129,9 @@ def test_the_edition_is_chosen():
     [
         pytest.param(EA, "", True, {"smtp": "open", "platform": "allowed"}, "", id="agrees"),
         pytest.param(EA, "", False, BLOCKED, "observed-differs", id="takes-an-inferred-allowed"),
-        pytest.param(PAYG, AFTER, True, {"smtp": "open", "platform": "allowed"}, "observed-differs", id="lifts-a-block"),
+        pytest.param(
+            PAYG, AFTER, True, {"smtp": "open", "platform": "allowed"}, "observed-differs", id="lifts-a-block"
+        ),
         pytest.param(PAYG, AFTER, False, BLOCKED, "", id="keeps-a-block"),
         pytest.param(PAYG, BEFORE, False, BLOCKED, "", id="settles-verify"),
         pytest.param("", "", True, {"smtp": "open", "platform": "allowed"}, "", id="settles-unknown"),

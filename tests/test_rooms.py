@@ -140,7 +140,8 @@ def test_the_audit_works_without_the_sdk():
     judge = """
 from datetime import date
 from auditor.config import Config
-tenant = auditor.decode.tenant([b'{"id": "/subscriptions/x/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v"}'])
+vm = b'{"id": "/subscriptions/x/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v"}'
+tenant = auditor.decode.tenant([vm])
 (found,) = auditor.audit.Audit(tenant, Config(), "2025-07", date(2026, 1, 1)).findings()
 print(found.vm, found.smtp)
 """

@@ -33,9 +33,10 @@ QUERIES, WINDOW = 15, 5.0
 """Resource Graph: so many queries in so many seconds."""
 
 _MARGIN = 0.1  # seconds by which one query may be quicker on its way than another
+_ROUNDING = 1e-6  # of a second or a token, which is nothing to wait for
 _GRAPH = "/providers/microsoft.resourcegraph/resources"
 _OWN_THROTTLING = re.compile(rb"(Subscription|Tenant)RequestsThrottled", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_DURATION = re.compile(r"(?:(\d+):(\d+):)?(\d+(?:\.\d+)?)")
 
 Headers = Mapping[str, str]
 
@@ -54,6 +55,7 @@ class Limit(ABC):
         self._queue = asyncio.Lock()
         self._waits = waits
         self._held = 0.0
+        self._under_way = 0
 
     async def turn(self) -> None:
         """Return when one more request may leave; `waits` is told where that is not at once."""
@@ -64,7 +66,13 @@ class Limit(ABC):
 
     def take(self, now: float) -> float:
         """Count one more request and return 0, or return the seconds until it is worth asking again."""
-        return self._held - now if now < self._held else self._take(now)
+        wait = self._held - now if now < self._held else self._take(now)
+        self._under_way += not wait
+        return wait
+
+    def answered(self) -> None:
+        """One that was counted is answered, or failed."""
+        self._under_way -= 1
 
     def pause(self, seconds: float, now: float) -> None:
         """Azure asked to wait; to ask again earlier would only make it longer."""
@@ -92,7 +100,7 @@ class Bucket(Limit):
 
     def _take(self, now: float) -> float:
         self._fill(now)
-        if self._left < 1:
+        if self._left < 1 - _ROUNDING:
             return (1 - self._left) / self._rate
         self._left -= 1
         return 0
@@ -111,21 +119,23 @@ class Bucket(Limit):
 
     def _fill(self, now: float) -> None:
         if now > self._filled:
-            self._left = min(self._tokens, self._left + (now - self._filled) * self._rate)
+            # What is on its way may find a bucket that has been full for long: Azure fills it no further.
+            most = max(self._tokens - self._under_way, min(self._left, self._tokens))
+            self._left = min(most, self._left + (now - self._filled) * self._rate)
             self._filled = now
 
 
 class Quota(Limit):
     """The queries of Resource Graph: never more than the quota within any window, wherever Azure's windows begin."""
 
-    def __init__(self, queries: int = QUERIES, window: float = WINDOW) -> None:
+    def __init__(self, queries: int, window: float) -> None:
         super().__init__()
         self._most = queries
         self._window = window + _MARGIN
         self._sent = deque[float]()
 
     def _take(self, now: float) -> float:
-        while self._sent and self._sent[0] <= now - self._window:
+        while self._sent and self._sent[0] + self._window - now < _ROUNDING:
             self._sent.popleft()
         if len(self._sent) >= self._most:
             return self._sent[0] + self._window - now
@@ -171,7 +181,7 @@ class Limits:
 
     def __init__(self, window: Window) -> None:
         self._window = window
-        self._graph = Quota()
+        self._graph = Quota(QUERIES, WINDOW)
         self._buckets: dict[tuple[str, bool], Bucket] = {}
 
     def of(self, method: str, path: str) -> Limit:
@@ -201,18 +211,20 @@ class Pace(policies.AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         """Send it when it is its turn."""
         limit = self._limits.of(request.http_request.method, urlsplit(request.http_request.url).path)
         await limit.turn()
-        response = await self.next.send(request)
+        try:
+            response = await self.next.send(request)
+        finally:
+            limit.answered()
         answer, now = response.http_response, time.monotonic()
         limit.told(answer.headers, now)
         if answer.status_code == 429 and (isinstance(limit, Quota) or _OWN_THROTTLING.search(answer.content)):
             # A provider that throttles on its own account, with any other code, does not speak for the subscription.
-            asked = answer.headers.get("Retry-After", "")
-            resets = duration(answer.headers.get("x-ms-user-quota-resets-after", ""))
-            limit.pause(float(asked) if asked.isdecimal() else resets, now)
+            asked = answer.headers.get("Retry-After") or answer.headers.get("x-ms-user-quota-resets-after", "")
+            limit.pause(duration(asked), now)
         return response
 
 
 def duration(text: str) -> float:
-    """Seconds of hh:mm:ss; 1 for anything else."""
+    """The seconds of a number of them or of hh:mm:ss; 1 for anything else."""
     found = _DURATION.fullmatch(text.strip())
-    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else 1
+    return int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + float(found[3]) if found else 1

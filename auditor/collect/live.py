@@ -72,6 +72,7 @@ class Document(Struct, rename="camel"):
     state: str | None = None
     tenant_id: str | None = None
     subscription_policies: Offer | None = None
+    tags: msgspec.Raw = msgspec.Raw()
     properties: Properties | None = None
 
 
@@ -177,7 +178,7 @@ class Collection:
     def _begin(self) -> str:
         """When the collection began. One that is resumed must have the scope it began with."""
         o = self._options
-        chosen = map(sorted, (o.subscriptions, o.exclude, o.management_groups))
+        chosen = map(sorted, (o.subscriptions, o.exclude, o.management_groups, o.tags, o.offers))
         scope = [self._arm.cloud.endpoint, o.tenant_id, o.source, *chosen]
         recorded = self._writer.recorded.get("scope")
         if recorded is None:
@@ -227,14 +228,18 @@ class Collection:
 
     async def _unlisted(self, wanted: str, found: dict[str, Document]) -> Document | None:
         """A subscription that was asked for and that the list did not name; a gap where it cannot be read."""
+        narrowed = self._options.tags or self._options.offers  # one that is seen may be left out by these
         if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", wanted):
-            if any(fnmatchcase((document.display_name or "").lower(), wanted) for document in found.values()):
+            if narrowed or any(
+                fnmatchcase((document.display_name or "").lower(), wanted) for document in found.values()
+            ):
                 return None
             raise UsageError(f"No subscription that this identity sees is named {wanted!r}.")
         if wanted in {pattern.lower() for pattern in self._options.exclude} | found.keys():
             return None
-        document = await self._one(listings.SUBSCRIPTION, f"/subscriptions/{wanted}")
-        return _read(document) if document else None
+        raw = await self._one(listings.SUBSCRIPTION, f"/subscriptions/{wanted}")
+        document = _read(raw) if raw else None
+        return None if document and narrowed and not _narrow(document, self._options) else document
 
     def _nothing(self) -> str:
         said = "".join(f" Azure says of {gap.scope}: {gap.status or 'no answer'} {gap.code} {gap.message}."
@@ -558,10 +563,35 @@ def chosen(document: Document, options: CollectOptions, members: Container[str])
     def named(patterns: Iterable[str]) -> bool:
         return any(fnmatchcase(name, pattern.lower()) for pattern in patterns for name in names)
 
-    if named(options.exclude):
+    if named(options.exclude) or not _narrow(document, options):
         return False
     everything = not options.subscriptions and not options.management_groups
     return everything or any(name in members for name in names) or named(options.subscriptions)
+
+
+def _narrow(document: Document, options: CollectOptions) -> bool:
+    """Whether a subscription has the tags and one of the offers that are asked for.
+
+    Azure compares names of tags without regard to case, values with it.
+    """
+    if options.offers:
+        quota = (document.subscription_policies.quota_id or "") if document.subscription_policies else ""
+        if not any(fnmatchcase(quota.lower(), offer.lower()) for offer in options.offers):
+            return False
+    tags = _tags(document) if options.tags else {}
+    for wanted in options.tags:
+        name, valued, value = wanted.partition("=")
+        if name.lower() not in tags or (valued and not fnmatchcase(tags[name.lower()], value)):
+            return False
+    return True
+
+
+def _tags(document: Document) -> dict[str, str]:
+    try:
+        tags = msgspec.json.decode(document.tags or b"null", type=dict[str, str | None] | None)
+    except msgspec.ValidationError:
+        return {}  # what is no table of texts holds none of the tags that are asked for
+    return {name.lower(): value or "" for name, value in (tags or {}).items()}
 
 
 def has_resources(document: Document) -> bool:

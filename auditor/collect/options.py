@@ -36,12 +36,16 @@ class CollectOptions(Struct, frozen=True, kw_only=True):
     """The scope of a collection and the way to it.
 
     `subscriptions` and `exclude` hold ids, names or globs of names; with neither them nor `management_groups` (ids,
-    whole subtrees) the scope is every subscription the identity sees. `cloud` "" is `AZURE_CLOUD` or AzureCloud.
+    whole subtrees) the scope is every subscription the identity sees. Of these, `tags` (`name` or `name=value`, the
+    value a glob) leave those that have all of them, and `offers` (globs of quotaId) those of any. `cloud` "" is
+    `AZURE_CLOUD` or AzureCloud.
     """
 
     subscriptions: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     management_groups: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
     tenant_id: str = ""
     cloud: str = ""
     auth: Auth = "default"

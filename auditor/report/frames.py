@@ -37,7 +37,7 @@ def write_csv(table: Table[Any], context: Context, path: Path) -> None:
 
 def write_parquet(table: Table[Any], context: Context, path: Path) -> None:
     """Text as it is and whole numbers; the same types however few rows there are."""
-    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow
     from pyarrow import parquet
 
     types = {"number": pyarrow.int64()}

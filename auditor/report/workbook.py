@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import xlsxwriter  # type: ignore[import-untyped]
-from xlsxwriter.utility import xl_range  # type: ignore[import-untyped]
+import xlsxwriter
+from xlsxwriter.utility import xl_range
 
 from auditor.report.cells import LINK_LIMIT, fits, fitting, moment, plain, serial, tempting
 from auditor.report.columns import Column, Context

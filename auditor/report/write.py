@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from xlsxwriter.exceptions import XlsxWriterException  # type: ignore[import-untyped]
+from xlsxwriter.exceptions import XlsxWriterException
 
 from auditor.errors import AuditorError, UsageError
 from auditor.report.content import Report, Words

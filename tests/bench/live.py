@@ -1,12 +1,12 @@
 """What a live collection costs beside a client that only downloads and parses what Resource Manager lists.
 
     python -m tests.bench.live --subscriptions 50 --vms 100 --latency 0.05 --source arm --source graph
-    python -m tests.bench.live --subscriptions 1000 --vms 100 --source graph --quota 15 5 --bucket 250 25
+    python -m tests.bench.live --subscriptions 1000 --vms 100 --bucket 10 0.2 --repeat 1
     python -m tests.bench.live --source arm --source graph --fault-rate 0.2
 
 The cloud runs in a process of its own; so does every run of either client, so that start-up and memory are its own.
 Both use 32 connections; the bare client knows all addresses beforehand, and where it is turned down it waits as long
-as it is told. With buckets the table also says how long these themselves make the requests of a run last.
+as it is told. The cloud throttles as Azure does; the table says how long that alone makes the requests of a run last.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
+from auditor.collect.buckets import QUERIES, READS, WINDOW
 from auditor.model.ids import subscription_of
 
 CONNECTIONS = 32
@@ -85,18 +86,13 @@ def run(role: str, environment: dict[str, str], folder: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def allowed(requests: list[tuple[str, str]], bucket: list[float] | None, quota: list[float] | None) -> float:
-    """The seconds that buckets and quota make these requests last at least."""
-    longest = 0.0
-    if bucket:
-        tokens, rate = bucket
-        lists = Counter(subscription_of(address) for method, address in requests if method == "GET")
-        longest = max((number - tokens) / rate for number in lists.values())
-    if quota:
-        queries, seconds = quota
-        asked_for = sum(method == "POST" for method, _ in requests)
-        longest = max(longest, (asked_for - 1) // queries * seconds)
-    return max(longest, 0)
+def allowed(cost: Cost, bucket: tuple[float, float], quota: tuple[float, float]) -> float:
+    """The seconds that buckets and quota make a run's requests last at least, those turned down left out."""
+    (tokens, rate), (queries, seconds) = bucket, quota
+    addresses = {address for method, address in cost.requests if method == "GET"}
+    lists = Counter(map(subscription_of, addresses))
+    asked_for = sum(method == "POST" for method, _ in cost.requests)
+    return max(0, (max(lists.values()) - tokens) / rate, (asked_for - 1) // queries * seconds)
 
 
 # ---- the two clients
@@ -154,7 +150,10 @@ async def _bare(addresses: list[str]) -> None:
         await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
 
 
-ROLES: dict[str, Callable[[Path], None]] = {"bare": bare, **{source: partial(collected, source=source) for source in SOURCES}}
+ROLES: dict[str, Callable[[Path], None]] = {
+    "bare": bare,
+    **{source: partial(collected, source=source) for source in SOURCES},
+}
 
 
 def main() -> None:
@@ -167,8 +166,10 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--page-size", type=int, default=1000)
     parser.add_argument("--fault-rate", type=float, default=0, help="share of the answers that are a 500")
-    parser.add_argument("--bucket", nargs=2, type=float, metavar=("TOKENS", "RATE"), help="of each subscription")
-    parser.add_argument("--quota", nargs=2, type=float, metavar=("QUERIES", "SECONDS"), help="of Resource Graph")
+    parser.add_argument("--bucket", nargs=2, type=float, default=READS, metavar=("TOKENS", "RATE"),
+                        help="of each subscription (as Azure says: 250 25)")  # fmt: skip
+    parser.add_argument("--quota", nargs=2, type=float, default=(QUERIES, WINDOW), metavar=("QUERIES", "SECONDS"),
+                        help="of Resource Graph (as Azure says: 15 5)")  # fmt: skip
     parser.add_argument("--source", choices=SOURCES, action="append", help="repeatable; all where there is none")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--role", choices=ROLES, help=argparse.SUPPRESS)
@@ -187,9 +188,7 @@ def compare(options: argparse.Namespace) -> None:
     size = [str(options.subscriptions), str(options.vms)]
     serving = ["--many", *size, "--latency", str(options.latency), "--page-size", str(options.page_size)]
     serving += ["--fault-rate", str(options.fault_rate)]
-    for name in ("bucket", "quota"):
-        if getattr(options, name):
-            serving += [f"--{name}", *map(str, getattr(options, name))]
+    serving += ["--bucket", *map(str, options.bucket), "--quota", *map(str, options.quota)]
     best: dict[str, Cost] = {}
     with cloud(*serving) as (environment, process), TemporaryDirectory() as folder:
         for number in range(options.repeat):
@@ -209,7 +208,7 @@ def show(options: argparse.Namespace, best: dict[str, Cost]) -> None:
     heads = ("wall s", "cpu s", "MiB", "requests", "429s", "x bare", "buckets s", "x buckets")
     print(f"{'source':8}" + "".join(f"{head:>10}" for head in heads))
     for role, cost in best.items():
-        least = allowed(cost.requests, options.bucket, options.quota)
+        least = allowed(cost, options.bucket, options.quota)
         ratio = f"{cost.wall / least:10.2f}" if least else " " * 10
         print(f"{role:8}{cost.wall:10.2f}{cost.cpu:10.2f}{cost.memory:10.0f}{len(cost.requests):10}"
               f"{cost.turned_down:10}{cost.wall / best['bare'].wall:10.2f}{least:10.1f}{ratio}")  # fmt: skip

@@ -12,7 +12,8 @@ Way = Literal["answer", "refuse-connection", "cut", "malformed", "truncated", "r
 
 @dataclass
 class Fault:
-    """The next `times` requests whose path and query match `where` go wrong in this `way`, each with `chance`.
+    """The next `times` requests whose path and query match `where` go wrong in this `way`, each with `chance`, once
+    `after` others went well.
 
     answer             `status` with an ARM error body of `code` and `message`, or with `body` where that is given
     refuse-connection  the connection is closed before anything is said
@@ -26,6 +27,7 @@ class Fault:
     way: Way = "answer"
     times: int = 1
     chance: float = 1
+    after: int = 0
     status: int = 500
     code: str = "InternalServerError"
     message: str = "The server encountered an internal error."
@@ -35,6 +37,9 @@ class Fault:
     def strikes(self, address: str, dice: random.Random) -> bool:
         """Whether this request goes wrong; counts it if so."""
         if not self.times or not re.search(self.where, address, re.IGNORECASE):
+            return False
+        if self.after:
+            self.after -= 1
             return False
         if self.chance < 1 and dice.random() >= self.chance:
             return False

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, collapse_addresses, ip_address, ip_network, summarize_address_range
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, V6, AddressSet, address, parse
+from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, V6, AddressSet, Span, address, parse
 from tests.network.examples import share
 
 # Two small stretches at the ends of each family, where arithmetic on edges goes wrong.
 STRETCH = 48
 
 
-def universe(bits):
+def universe(bits: int) -> list[int]:
     """Every address the drawn sets may hold."""
     last = (1 << bits) - 1
     return [*range(STRETCH), *range(last - STRETCH + 1, last + 1)]
@@ -32,12 +33,12 @@ def spans(draw, bits):
     return made
 
 
-def members(drawn):
+def members(drawn: Iterable[Span]) -> set[int]:
     """The addresses of spans, one by one."""
     return {value for low, high in drawn for value in range(low, high + 1)}
 
 
-def listed(found):
+def listed(found: AddressSet) -> set[int]:
     """The addresses of a set, one by one; the spans must be ascending, disjoint and not adjacent."""
     assert all(low <= high for low, high in found.spans)
     assert all(a[1] + 1 < b[0] for a, b in zip(found.spans, found.spans[1:], strict=False))
@@ -91,9 +92,7 @@ def test_parse_ranges(ends):
     low, high = sorted(ends)
     found = parse(f"{low}-{high}")
     assert found == parse(f"{low} - {high}")
-    assert found == AddressSet.union(
-        (parse(str(n)) for n in summarize_address_range(low, high)), low.max_prefixlen
-    )
+    assert found == AddressSet.union((parse(str(n)) for n in summarize_address_range(low, high)), low.max_prefixlen)
     if low < high:
         with pytest.raises(ValueError, match="no address range"):
             parse(f"{high}-{low}")
@@ -120,7 +119,10 @@ def test_parse_knows_no_other_error(text):
 @pytest.mark.parametrize(
     ("text", "public"),
     [
-        *((host, True) for host in ("1.1.1.1", "8.8.8.8", "40.92.0.1", "172.15.255.255", "172.32.0.0", "223.255.255.255")),
+        *(
+            (host, True)
+            for host in ("1.1.1.1", "8.8.8.8", "40.92.0.1", "172.15.255.255", "172.32.0.0", "223.255.255.255")
+        ),
         *((host, True) for host in ("9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "192.0.1.0")),
         *((host, False) for host in ("0.0.0.1", "10.0.0.1", "100.64.0.1", "127.0.0.1", "169.254.169.254")),
         *((host, False) for host in ("172.16.0.0", "172.31.255.255", "192.168.1.1", "168.63.129.16", "224.0.0.1")),

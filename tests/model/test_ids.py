@@ -18,7 +18,10 @@ NETWORK = f"{SUBSCRIPTION}/resourceGroups/RG-App/providers/Microsoft.Network"
         (f"{SUBSCRIPTION}/resourceGroups/RG-App", "microsoft.resources/subscriptions/resourcegroups"),
         (f"{NETWORK}/virtualNetworks/spoke", "microsoft.network/virtualnetworks"),
         (f"{NETWORK}/virtualNetworks/spoke/subnets/app", "microsoft.network/virtualnetworks/subnets"),
-        (f"{NETWORK}/networkInterfaces/n/effectiveRouteTable", "microsoft.network/networkinterfaces/effectiveroutetable"),
+        (
+            f"{NETWORK}/networkInterfaces/n/effectiveRouteTable",
+            "microsoft.network/networkinterfaces/effectiveroutetable",
+        ),
         (
             f"{NETWORK}/virtualHubs/hub/effectiveRoutes{NETWORK}/virtualHubs/hub/hubRouteTables/defaultRouteTable",
             "microsoft.network/virtualhubs/effectiveroutes",

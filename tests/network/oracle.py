@@ -59,7 +59,7 @@ def public(point: int, bits: int) -> bool:
 def points(texts: Iterable[str], bits: int) -> list[int]:
     """Public addresses at, just inside and just outside both edges of every prefix."""
     last = (1 << bits) - 1
-    found = set()
+    found: set[int] = set()
     for text in chain(texts, NOT_PUBLIC[bits]):
         low, high, family = bounds(text)
         if family == bits:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,8 +31,8 @@ from auditor.model.resources import (
 )
 from auditor.network.firewall import FirewallRules
 from auditor.network.gateways import Gateways
-from auditor.network.lines import VnetTag
-from auditor.network.routes import Routes
+from auditor.network.lines import Ruling, VnetTag
+from auditor.network.routes import Routes, RouteView
 from auditor.network.rules import admin, nsg
 from auditor.network.tags import Tags
 from auditor.network.wan import VirtualWan
@@ -61,13 +64,13 @@ KNOWN = {
 UNKNOWN = ["Mystery", "Riddle.WestEurope"]
 
 
-def prefix(bits, listed):
+def prefix(bits: int, listed: Sequence[str]) -> st.SearchStrategy[str]:
     """A prefix out of a short list, so that rules meet, or any other."""
     network = st.tuples(st.ip_addresses(v=4 if bits == V4 else 6), st.integers(0, bits))
     return st.sampled_from(listed) | network.map(lambda drawn: f"{drawn[0]}/{drawn[1]}")
 
 
-def destinations(bits):
+def destinations(bits: int) -> st.SearchStrategy[Sequence[str]]:
     """What a rule may name as its destinations: prefixes, or one service tag."""
     tags = st.sampled_from(["Internet", "VirtualNetwork", "virtualnetwork", "*", *KNOWN, *UNKNOWN])
     return st.lists(prefix(bits, PREFIXES[bits]), min_size=1, max_size=3) | st.tuples(tags)
@@ -102,12 +105,12 @@ def rules(draw, bits, accesses=("allow", "deny")):
     return tuple(made)
 
 
-def together(texts, bits):
+def together(texts: Iterable[str], bits: int) -> AddressSet:
     """Prefixes as one set."""
     return AddressSet.union((s for s in map(parse, texts) if s.bits == bits), bits)
 
 
-def at(ruling, point):
+def at(ruling: Ruling | RouteView, point: int) -> Any:
     """The one part that holds an address."""
     found = [part for part in ruling.parts if point in part.addresses]
     assert len(found) == 1, f"{len(found)} parts hold one address"
@@ -165,7 +168,7 @@ KINDS = {
 }
 
 
-def distinct(texts):
+def distinct(texts: Sequence[str]) -> list[str]:
     """The first of each set of texts that name the same addresses: a route table has a prefix only once."""
     return list({(t if t[0].isalpha() and ":" not in t else oracle.bounds(t)): t for t in reversed(texts)}.values())
 
@@ -178,11 +181,11 @@ def test_routes(bits, data):
     routes the explicit prefix before the regional tag, the tag and AzureCloud. hasBgpOverride puts the BGP routes it
     overlaps out of force. A tag nobody knows leaves open every address it would send another way."""
     texts = st.lists(prefix(bits, PREFIXES[bits]) | st.sampled_from([*ROUTE_TAGS, *UNKNOWN]), max_size=6)
-    routes = tuple(
-        Route(f"route-{n}", f"route-{n}", text, *data.draw(st.sampled_from(HOPS[:2] if text in UNKNOWN else HOPS)),
-              bgp_override=text not in UNKNOWN and data.draw(st.integers(0, 4)) == 0)
-        for n, text in enumerate(distinct(data.draw(texts)))
-    )  # fmt: skip
+    routes = []
+    for number, text in enumerate(distinct(data.draw(texts))):
+        kind, ips = data.draw(st.sampled_from(HOPS[:2] if text in UNKNOWN else HOPS))
+        overrides = text not in UNKNOWN and data.draw(st.integers(0, 4)) == 0
+        routes.append(Route(f"route-{number}", text, text, kind, ips, overrides))
     learned = distinct(data.draw(st.lists(prefix(bits, PREFIXES[bits]), max_size=3)))
     space, peer = (data.draw(st.lists(prefix(bits, PREFIXES[bits][4:]), max_size=1)) for _ in range(2))
     propagation_off = data.draw(st.integers(0, 5)) == 0
@@ -195,7 +198,7 @@ def test_routes(bits, data):
     }
     tenant = Tenant(
         vnets=vnets,
-        route_tables={"/tables/rt": RouteTable("/tables/rt", routes, propagation_off)},
+        route_tables={"/tables/rt": RouteTable("/tables/rt", tuple(routes), propagation_off)},
         gateways={"/gateways/vpn": Gateway("/gateways/vpn", "/vnets/spoke", "vpn")},
         learned_routes={"/gateways/vpn": tuple(EffectiveRoute("egp", (t,), "virtualnetworkgateway") for t in learned)},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import effective_route, rule, rule_id
+from tests.arm import Json, effective_route, rule, rule_id
 from tests.network.test_routes import Gatewayed
 from tests.network.world import (
     DEFAULT,
@@ -35,7 +35,7 @@ NULL_ROUTES = [
 ]
 
 
-def learned(*prefixes):
+def learned(*prefixes: str) -> list[Json]:
     """Rows a gateway gave."""
     return [effective_route("VirtualNetworkGateway", p, "VirtualNetworkGateway", "10.0.0.4") for p in prefixes]
 

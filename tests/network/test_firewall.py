@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from tests.arm import (
+    Group,
+    Json,
     application_rule,
     collection,
     dnat_rule,
@@ -30,12 +35,12 @@ from tests.network.world import (
 )
 
 
-def rule_of(world, group, collection_name, name, policy=None):
+def rule_of(world: HubSpoke, group: str, collection_name: str, name: str, policy: Json | None = None) -> str:
     """The id that a row gives a rule: its group, collection and name."""
     return f"{(policy or world.policy)['id']}/ruleCollectionGroups/{group}/{collection_name}/{name}"
 
 
-def stop(name="no-smtp", priority=100, **options):
+def stop(name: str = "no-smtp", priority: int = 100, **options: Any) -> Json:
     """A collection with one rule that denies TCP 25."""
     return collection("stop", priority, "Deny", network_rule(name, **options))
 
@@ -94,7 +99,7 @@ def test_denied_by_default(collections):
 # ---- order
 
 
-def base_policy(kind, action, priority=300):
+def base_policy(kind: str, action: str, priority: int = 300) -> Callable[[Group], Json]:
     """A parent policy with one rule `base-rule` for TCP 25, or an application rule."""
     made = network_rule("base-rule") if kind == "network" else application_rule("base-rule", ("Http", 25))
     return lambda group: group.firewall_policy(
@@ -117,7 +122,7 @@ def test_parent_policies_run_first(base, child, allowed, decider):
     """Cases 18, 19: the parent's network rules run before the child's whatever their priorities; all network rules,
     the child's too, run before any application rule."""
     made = collection("c", 100, child, network_rule("child-rule"))
-    world = HubSpoke(groups={("own", 100): [made]}, base=base)
+    world = HubSpoke(rule_groups={("own", 100): [made]}, base=base)
     deciding = (
         rule_of(world, "own", "c", "child-rule")
         if decider == "child"
@@ -129,7 +134,7 @@ def test_parent_policies_run_first(base, child, allowed, decider):
 def test_groups_by_priority_then_collections():
     """The priority of the group comes before that of the collection, and neither follows the order of the listing."""
     world = HubSpoke(
-        groups={
+        rule_groups={
             ("late", 300): [collection("mail", 100, "Allow", network_rule("yes"))],
             ("early", 200): [
                 collection("second", 900, "Allow", network_rule("also")),
@@ -267,7 +272,6 @@ def test_neighbours_are_judged_by_their_own_address():
 def test_rules_that_were_not_read(what):
     """Trap 17: a policy, its parent, a group of rules or an IP group out of sight leaves the verdict unknown; the gap
     names it."""
-    unread_group = {}
     if what == "ip-group":
         world = HubSpoke()
         unread_group = world.group.ip_group("hosts", "10.1.0.4")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import collection, network_rule, pool_of, route, rule, subnet, subnet_of
+from tests.arm import Json, collection, network_rule, pool_of, route, rule, subnet, subnet_of
 from tests.network.world import DEFAULT, STOPPED, HubSpoke, Lone, attach, wrong
 
 ADDRESS, PUBLIC = "fd00:1::4", "2603:1000::4"
 
 
-def dual(world):
+def dual(world: Lone) -> Json:
     """Give `Lone`'s network and NIC an IPv6 side without a way out."""
     world.vnet["properties"]["addressSpace"]["addressPrefixes"].append("fd00:1::/48")
     world.app["properties"]["addressPrefixes"] = [world.app["properties"].pop("addressPrefix"), "fd00:1::/64"]
@@ -29,7 +29,7 @@ def dual(world):
     return v6
 
 
-def with_public_ip(world):
+def with_public_ip(world: Lone) -> Lone:
     """A public IPv6 address on the NIC."""
     configuration = dual(world)
     attach(configuration, publicIPAddress=world.group.public_ip("ip6", PUBLIC))

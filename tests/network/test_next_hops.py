@@ -194,7 +194,7 @@ def test_a_firewall_of_another_subscription():
 
 
 def test_an_appliance_vm():
-    """§3: a NIC that forwards is an appliance: what it lets through nobody else can say, so never `open` for certain."""
+    """§3: a NIC that forwards is an appliance: what it lets through nobody else can say, so it is never `open`."""
     world = BehindAppliance()
     found = world.finding()
     assert not wrong(found, **BEHIND_APPLIANCE, smtp={"conditional", "unknown"})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from tests.arm import peer, route, rule, subnet, subnet_of
+from tests.arm import Json, peer, route, rule, subnet, subnet_of
 from tests.network.world import (
     DEFAULT,
     EXCHANGE,
@@ -154,7 +156,7 @@ def test_an_explicit_prefix_before_a_tag():
 TIES = ["13.64.0.0/16", "Sql.WestEurope", "Sql", "AzureCloud.westeurope", "AzureCloud"]
 
 
-@pytest.mark.parametrize(("first", "second"), list(zip(TIES, TIES[1:], strict=False)))
+@pytest.mark.parametrize(("first", "second"), list(pairwise(TIES)))
 @pytest.mark.parametrize("order", [1, -1])
 def test_ties_of_service_tags(first, second, order):
     """On an exact tie: explicit prefix, regional tag, tag, AzureCloud of a region, AzureCloud; the order of the rows
@@ -198,7 +200,7 @@ def test_a_tag_nobody_knows():
 def test_a_route_table_that_was_not_read():
     """Trap 17: a route table that is named but was not read may lead anywhere."""
     world = HubSpoke(allow_25())
-    world.subscription.drop(world.table or {})
+    world.subscription.drop(world.table)
     found = world.finding()
     assert not wrong(found, smtp="unknown", path="unknown", decided_by="visibility", via_azure_firewall="unknown")
     assert f"routeTables {world.table['id']}" in found.gaps
@@ -237,7 +239,7 @@ def test_a_part_kept_in_the_virtual_network():
 class Gatewayed(HubSpoke):
     """`HubSpoke` whose hub has a gateway that the spoke uses; what an ExpressRoute one learns no resource shows."""
 
-    def __init__(self, *rows, kind="ExpressRoute", bgp=False, propagate=True):
+    def __init__(self, *rows: Json, kind: str = "ExpressRoute", bgp: bool = False, propagate: bool = True) -> None:
         super().__init__(allow_25(), routes=())
         self.hub["properties"]["virtualNetworkPeerings"].clear()
         self.vnet["properties"]["virtualNetworkPeerings"].clear()
@@ -246,11 +248,11 @@ class Gatewayed(HubSpoke):
         if rows or not propagate:
             self.table = self.routes(*rows, propagate=propagate)
 
-    def site(self, *prefixes):
+    def site(self, *prefixes: str) -> None:
         """A site behind a VPN gateway."""
         self.group.connection("office", self.gateway, self.group.local_gateway("site", *prefixes))
 
-    def learned(self, *prefixes):
+    def learned(self, *prefixes: str) -> None:
         """Azure's answer to getLearnedRoutes."""
         self.subscription.keep(
             {
@@ -415,7 +417,7 @@ def test_the_gateway_of_a_peer_that_was_not_read():
 # ---- public space inside virtual networks
 
 
-def exchange_only():
+def exchange_only() -> tuple[Json, Json]:
     """Exchange's range is allowed, the rest of the Internet denied."""
     return rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny")
 

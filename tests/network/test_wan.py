@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import peer, route, rule, subnet, subnet_of
+from tests.arm import Json, peer, route, rule, subnet, subnet_of
 from tests.network.world import DEFAULT, OPEN, THROUGH, Lone, allow_25, attach, deciders, route_id, wrong
 
 PAST = {**OPEN, "path": "default-outbound", "via_azure_firewall": "no", "firewall_id": ""}
@@ -12,22 +12,28 @@ UNSEEN = {"smtp": "unknown", "path": "unknown", "decided_by": "visibility"}
 
 
 class Spoke(Lone):
-    """`Lone` connected to hub `hub` with a secured firewall 10.0.0.132; `intent` internet, private or none."""
+    """`Lone` connected to hub `hub` with a secured firewall 10.0.0.132; `intent` internet, private or "" for none."""
 
-    def __init__(self, intent="internet", *, security=True, public=("203.0.113.10",)):
+    def __init__(
+        self,
+        intent: str = "internet",
+        *,
+        security: bool | None = True,
+        public: tuple[str, ...] = ("203.0.113.10",),
+    ) -> None:
         super().__init__()
         self.hub = self.group.hub("hub", "10.0.0.0/23")
         self.policy = self.group.firewall_policy("policy", allow_25())
         self.firewall = self.group.hub_firewall("hubfw", self.hub, "10.0.0.132", *public, policy=self.policy)
-        self.intent = self.group.routing_intent(self.hub, **{intent: self.firewall}) if intent else None
+        self.intent = self.group.routing_intent(self.hub, **{intent: self.firewall}) if intent else {}
         self.connection = self.group.hub_connection(self.hub, self.vnet, internet_security=security)
 
-    def default_table(self):
+    def default_table(self) -> Json:
         """The hub's defaultRouteTable."""
         wanted = f"{self.hub['id']}/hubRouteTables/defaultRouteTable"
         return next(d for d in self.subscription.documents if d["id"] == wanted)
 
-    def learns(self, what="vpnGateway"):
+    def learns(self, what: str = "vpnGateway") -> None:
         """The hub gets a gateway, which may learn routes no resource shows."""
         self.hub["properties"][what] = {"id": self.group.id_of("Microsoft.Network/vpnGateways", "vpn")}
 
@@ -109,7 +115,7 @@ def test_private_intent_alone():
 @pytest.mark.parametrize("what", ["vpnGateway", "expressRouteGateway", "p2SVpnGateway"])
 def test_a_hub_that_may_learn(what):
     """§2.2: a hub with a gateway may have learned a default route that no resource shows."""
-    world = Spoke(None)
+    world = Spoke("")
     world.learns(what)
     found = world.finding()
     assert not wrong(found, **UNSEEN)
@@ -119,12 +125,12 @@ def test_a_hub_that_may_learn(what):
 
 def test_a_hub_that_learns_nothing():
     """A hub without gateway, intent and static default route advertises none."""
-    assert not wrong(Spoke(None).finding(), **PAST)
+    assert not wrong(Spoke("").finding(), **PAST)
 
 
 def test_a_static_route_to_the_firewall():
     """§2.2: without routing intent a static default route in the associated table leads to the firewall."""
-    world = Spoke(None)
+    world = Spoke("")
     world.group.hub_route(world.hub, "all", [DEFAULT], world.firewall)
     found = world.finding()
     assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"])
@@ -133,7 +139,7 @@ def test_a_static_route_to_the_firewall():
 
 def test_a_static_route_in_another_table():
     """The connection's associated table counts, not another of the hub's."""
-    world = Spoke(None)
+    world = Spoke("")
     world.group.hub_route(world.hub, "all", [DEFAULT], world.firewall)
     other = f"{world.hub['id']}/hubRouteTables/isolated"
     world.subscription.keep({"id": other, "name": "isolated", "properties": {"routes": []}})
@@ -144,8 +150,8 @@ def test_a_static_route_in_another_table():
 class ThroughConnection(Spoke):
     """A hub whose default route leads to the connection of VNet `dmz`, whose static route names appliance 10.6.0.4."""
 
-    def __init__(self, *, hop="10.6.0.4", forwarding=True):
-        super().__init__(None)
+    def __init__(self, *, hop: str = "10.6.0.4", forwarding: bool = True) -> None:
+        super().__init__("")
         self.dmz = self.group.vnet("dmz", "10.6.0.0/16", {"nva": "10.6.0.0/24"})
         ip = self.group.public_ip("nva-ip", "203.0.113.50")
         self.nva = self.group.vm("nva01", subnet_of(self.dmz, "nva"), "10.6.0.4", forwarding=forwarding, public_ip=ip)
@@ -187,7 +193,7 @@ def test_a_connection_without_a_static_default_route():
 
 def test_a_security_partner():
     """A next hop that is neither firewall nor connection is not known."""
-    world = Spoke(None)
+    world = Spoke("")
     saas = {"id": world.group.id_of("Microsoft.Network/networkVirtualAppliances", "sase")}
     world.intent = world.group.routing_intent(world.hub, internet=saas)
     found = world.finding()
@@ -202,7 +208,7 @@ def test_a_security_partner():
 def test_effective_routes_of_the_hub(of):
     """The hub's own answer, for the connection or for its route table, comes before what configuration shows. Where
     the hub may know another default for what its firewall forwards, the path is known and its end is not."""
-    world = Spoke(None)
+    world = Spoke("")
     asked_of = world.connection if of == "connection" else world.default_table()
     answer = {"addressPrefixes": [DEFAULT], "nextHops": [world.firewall["id"]], "nextHopType": "Azure Firewall"}
     world.subscription.keep({"id": f"{world.hub['id']}/effectiveRoutes{asked_of['id']}", "value": [answer]})
@@ -227,7 +233,7 @@ def test_the_display_bug_of_effective_hub_routes():
 @pytest.mark.parametrize("what", ["hub", "connections", "intent", "table"])
 def test_what_was_refused(what):
     """Trap 17: a hub, its connections, its intent or its tables out of sight may bring a default route."""
-    world = Spoke(None)
+    world = Spoke("")
     if what == "hub":
         world.subscription.drop(world.hub)
     elif what == "connections":

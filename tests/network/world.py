@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Unpack
 
@@ -18,7 +18,6 @@ from auditor.model.resources import Tenant as Decoded
 from tests.arm import (
     Group,
     Json,
-    Names,
     NicOptions,
     SubnetOptions,
     Subscription,
@@ -111,15 +110,16 @@ class Lone(World):
 class HubSpoke(Lone):
     """`Lone` peered to VNet `hub` 10.0.0.0/16 with Azure Firewall `fw` 10.0.1.4 (203.0.113.10).
 
-    `collections` are the firewall policy's, `base` its parent, `routes` (prefix, hop) the rows of the route table.
+    `collections` and `rule_groups` are the firewall policy's, `base` makes its parent, `routes` (prefix, hop) are the
+    rows of the route table.
     """
 
     def __init__(
         self,
         *collections: Json,
         routes: tuple[tuple[str, str], ...] = TO_FIREWALL,
-        base: Any = None,
-        groups: Mapping[tuple[str, int], list[Json]] | None = None,
+        base: Callable[[Group], Json] | None = None,
+        rule_groups: Mapping[tuple[str, int], list[Json]] | None = None,
         options: SubnetOptions | None = None,
         **nic: Unpack[NicOptions],
     ) -> None:
@@ -130,14 +130,14 @@ class HubSpoke(Lone):
             {"AzureFirewallSubnet": "10.0.1.0/26", "GatewaySubnet": "10.0.0.0/27", "nva": "10.0.2.0/24"},
         )
         parent = base(self.group) if base else None
-        self.policy = self.group.firewall_policy("policy", *collections, groups=groups, base=parent)
+        self.policy = self.group.firewall_policy("policy", *collections, groups=rule_groups, base=parent)
         self.public_ip = self.group.public_ip("fw-ip", "203.0.113.10")
         self.firewall_subnet = subnet_of(self.hub, "AzureFirewallSubnet")
         self.firewall = self.group.firewall(
             "fw", self.firewall_subnet, FIREWALL_ADDRESS, self.public_ip, policy=self.policy
         )
         peer(self.vnet, self.hub)
-        self.table = self.routes(*(route(*each) for each in routes)) if routes else None
+        self.table: Json = self.routes(*(route(*each) for each in routes)) if routes else {}
 
 
 def attach(target: Json, **links: Json) -> None:
@@ -168,8 +168,3 @@ def wrong(finding: Finding, **cells: Any) -> dict[str, str]:
 def deciders(finding: Finding, gate: str) -> list[tuple[str, str]]:
     """(outcome, id) of every step of a gate, in the packet's order."""
     return [(step.outcome, step.id) for step in finding.steps if step.gate == gate]
-
-
-def named(names: Names) -> list[str]:
-    """One or several names as a list."""
-    return [names] if isinstance(names, str) else list(names)

@@ -34,20 +34,29 @@ class Column {
     return -1;
   }
 
-  /** For each entry whether it holds a term in lower case; what the entry is called in words counts as well. */
-  holding(term) {
-    this.lower ??= this.values.map((value) => {
+  /** The entries in lower case, each with what it is called in words. */
+  get lower() {
+    this.lowered ??= this.values.map((value) => {
       const words = run.codes[this.key]?.[value]?.[0];
       return String(words ? `${value} ${words}` : value).toLowerCase();
     });
-    if (!this.heads) return Uint8Array.from(this.lower, (value) => value.includes(term));
-    const heads = this.heads.map((head) => head.toLowerCase());
-    const held = heads.map((head) => head.includes(term));
-    const across = term.includes("/");
-    return Uint8Array.from(this.lower, (value, number) => {
-      const head = this.head[number];
-      return held[head] || value.includes(term) || (across && (heads[head] + value).includes(term));
+    return this.lowered;
+  }
+
+  /** For each entry whether it holds a term in lower case. Where the term grows, only what held the shorter one may. */
+  holding(term) {
+    const before = this.held && term.startsWith(this.held.term) ? this.held.entries : null;
+    const entries = new Uint8Array(this.size);
+    const heads = this.heads?.map((head) => head.toLowerCase());
+    const inHead = heads?.map((head) => head.includes(term));
+    const across = heads && term.includes("/");
+    this.lower.forEach((value, number) => {
+      if (before && !before[number]) return;
+      const head = heads && this.head[number];
+      entries[number] = inHead?.[head] || value.includes(term) || (across && (heads[head] + value).includes(term)) ? 1 : 0;
     });
+    this.held = { term, entries };
+    return entries;
   }
 }
 
@@ -91,6 +100,11 @@ class View {
   clear() {
     this.filters.clear();
     this.query = "";
+  }
+
+  /** Do beforehand what the first search needs. */
+  prepare() {
+    for (const column of this.searched) void column.lower;
   }
 
   apply() {

@@ -10,7 +10,7 @@ const FACETS = {
   coverage: ["subscription", "status", "kind"],
 };
 const FIRST_ORDER = { vms: "risk" };
-const UNSEARCHED = ["command", "doc_url", "scanned_at"];
+const UNSEARCHED = ["command", "action", "vnet_id", "doc_url", "scanned_at"]; // of VMs: another column or tab tells the same
 const MENU_LENGTH = 200;
 const CARDS_AT_ONCE = 40;
 const PRINTED_ROWS = 1000;
@@ -102,13 +102,14 @@ function titleOfColumn(column) {
 class RowsTab {
   constructor(table, app) {
     Object.assign(this, { table, app });
-    const searched = [...table.columns.keys()].filter((key) => !UNSEARCHED.includes(key) && table.column(key).kind !== "number");
+    const searched = [...table.columns.keys()].filter((key) => table.file === "actions" || !UNSEARCHED.includes(key));
     this.view = new View(table, searched);
     const facets = (FACETS[table.file] ?? []).filter((key) => table.column(key)?.size > 1);
     this.facets = facets.map((key) => new Facet(this.view, key, (...changed) => this.filter(...changed)));
     const hint = text(table.file === "actions" ? "page_search_actions" : "page_search_rows");
     this.input = h("input", {
       type: "search", class: "search", placeholder: hint, "aria-label": hint, spellcheck: "false",
+      onfocus: () => this.view.prepare(),
       oninput: () => this.change({ q: this.input.value }),
     });
     this.chips = h("div", { class: "chips" });
