@@ -57,7 +57,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 SHELL = [(words, each.live) for each in BLOCKS if each.lang == "sh" for words in commands(each.text)]
-OPTIONS = ("option", "scan", "collect", "explain", "diff", "meaning")
+OPTIONS = ("option", "scan", "collect", "explain", "diff", "scrub", "meaning")
 OFFLINE = [words[1:] for words, live in SHELL if words[0] == "auditor" and not live]
 LIVE = [words[1:] for words, live in SHELL if words[0] == "auditor" and live]
 
