@@ -459,6 +459,17 @@ def test_fields_nobody_knows_are_kept_out():
     assert not wrong(findings(made)[1][world.vm["id"].lower()], **OPEN, path="azure-firewall")
 
 
+def test_flattened_documents_are_not_read_as_empty():
+    """Trap 15: a document in the flat snake_case shape of an old SDK is malformed, not an NSG without rules."""
+    world = Lone()
+    nsg = world.guard(rule("no", 100, "Deny"))
+    made = world.tenant.documents()
+    flat = {"id": nsg["id"], "type": nsg["type"], "security_rules": [{"name": "no", "access": "Deny", "priority": 100}]}
+    tenant, rows = findings([flat if d is nsg else d for d in made])
+    assert [gap.scope for gap in tenant.gaps] == [nsg["id"]]
+    assert not wrong(rows[world.vm["id"].lower()], smtp="unknown", rules="unknown", decided_by="visibility")
+
+
 def test_resource_graph_shapes():
     """Resource Graph returns the same documents with lower-case types and the power state elsewhere."""
     world = Lone()

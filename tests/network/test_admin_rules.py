@@ -25,9 +25,10 @@ def ruled(*admin: Json, nsg: Sequence[Json] = ()) -> tuple[Lone, list[str], Json
 
 
 @pytest.mark.parametrize("to", ["*", "Internet", "0.0.0.0/0"])
-def test_always_allow_ends_the_evaluation(to):
-    """Case 48: after AlwaysAllow the NSGs are not asked."""
-    world, ids, _ = ruled(admin_rule("mail", 10, "AlwaysAllow", to), nsg=(NO_SMTP,))
+@pytest.mark.parametrize("nsg", [NO_SMTP, SMTP], ids=["nsg-denies", "nsg-allows"])
+def test_always_allow_ends_the_evaluation(to, nsg):
+    """Case 48: after AlwaysAllow the NSGs are not asked: it decides whether they would deny or allow."""
+    world, ids, _ = ruled(admin_rule("mail", 10, "AlwaysAllow", to), nsg=(nsg,))
     found = world.finding()
     assert not wrong(found, **OPEN, rules_decided_by=ids[0])
     assert deciders(found, "admin-rule") == [("allow", ids[0])]

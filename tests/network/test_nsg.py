@@ -182,6 +182,26 @@ def test_an_unknown_tag_and_its_own_kind():
     assert not wrong(world.finding(), smtp="blocked", gaps=())
 
 
+def test_a_part_for_certain_beside_what_is_unknown():
+    """Where some destinations are let out for certain and some are denied for certain the row is restricted, whatever
+    an unknown tag holds of the rest; what is shown is what is certain."""
+    world = Lone()
+    nsg = world.guard(
+        rule("mx", 100, "Allow", EXCHANGE),
+        rule("no", 110, "Deny", "52.0.0.0/8"),
+        rule("tag", 120, "Deny", "NeverHeardOfIt"),
+    )
+    assert not wrong(
+        world.finding(),
+        smtp="restricted",
+        rules="partial",
+        rules_decided_by=rule_id(nsg, "no"),
+        decided_by="nic-nsg",
+        allowed_to=(EXCHANGE,),
+        gaps=("serviceTags NeverHeardOfIt",),
+    )
+
+
 def test_tags_in_any_spelling():
     """Service tags are compared without regard to case."""
     world = Lone()
