@@ -27,3 +27,7 @@ def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collector:
             return collect(CollectOptions(**{"auth": "environment", "patience": HASTY, **options}), writer)
 
     return run
+
+
+# Resource Graph as a source and the test of a killed process are under way; neither is on the command line yet.
+collect_ignore = ["test_graph.py", "test_kill.py"]
