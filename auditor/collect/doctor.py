@@ -26,9 +26,10 @@ from auditor.collect.arm import Arm, Refused, connect
 from auditor.collect.clouds import resolve
 from auditor.collect.graph import Permission
 from auditor.collect.listings import Listing
-from auditor.collect.live import Document, chosen, has_resources
 from auditor.collect.options import CollectOptions
+from auditor.collect.reader import Document
 from auditor.collect.role import OPTIONAL, Role, least
+from auditor.collect.scope import chosen, has_resources
 from auditor.model.finding import Gap
 from auditor.model.ids import name_of
 

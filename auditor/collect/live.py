@@ -15,76 +15,33 @@ import logging
 import os
 import re
 from asyncio import TaskGroup
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 
 import msgspec
-from msgspec import Struct
 
 from auditor.collect import effective, graph, listings
-from auditor.collect.arm import Arm, Refused, connect, stands
+from auditor.collect.arm import Arm, Refused, connect
 from auditor.collect.clouds import resolve
 from auditor.collect.effective import Decide
 from auditor.collect.listings import Listing
 from auditor.collect.options import CollectOptions, CollectResult, Progress, Silent
+from auditor.collect.reader import Document, Reader, Ref
+from auditor.collect.scope import has_resources, subscriptions_in_scope
 from auditor.errors import AuditorError, UsageError
-from auditor.model.finding import Gap
 from auditor.model.ids import group_of, key, name_of, subscription_of
-from auditor.snapshot import FORMAT, Manifest, Page, SnapshotWriter
+from auditor.snapshot import FORMAT, Manifest, SnapshotWriter
 
 log = logging.getLogger(__name__)
 
 _TAG_PLACES = 3  # subscriptions asked for the service tags before they count as not to be had
 
 
-class Ref(Struct):
-    """A reference to another resource."""
-
-    id: str = ""
-
-
-class Properties(Struct, rename="camel"):
-    """The properties that lead to other documents."""
-
-    orchestration_mode: str | None = None
-    virtual_wan: Ref | None = None
-    base_policy: Ref | None = None
-    firewall_policy: Ref | None = None
-    instance_view: msgspec.Raw = msgspec.Raw()  # empty where there is none
-
-
-class Offer(Struct, rename="camel"):
-    """A subscription's policies."""
-
-    quota_id: str | None = None
-
-
-class Document(Struct, rename="camel"):
-    """As much of a document as leads to other documents."""
-
-    id: str
-    name: str | None = None
-    type: str | None = None
-    location: str | None = None
-    created_time: str | None = None
-    display_name: str | None = None
-    state: str | None = None
-    tenant_id: str | None = None
-    subscription_policies: Offer | None = None
-    tags: msgspec.Raw = msgspec.Raw()
-    properties: Properties | None = None
-
-
-_read = msgspec.json.Decoder(Document).decode
 _identity = msgspec.json.Decoder(Ref).decode
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _IP_GROUP = re.compile(
     rb'"(/subscriptions/[^"/]+/resourceGroups/[^"/]+/providers/Microsoft\.Network/ipGroups/[^"/]+)"', re.IGNORECASE
 )
-
-Change = Callable[[list[bytes]], list[bytes]]
-"""What is kept of a page."""
 
 
 def run(
@@ -122,7 +79,7 @@ class Collection:
         self._progress = progress
         self._arm = arm
         self._decide = decide
-        self._documents = 0
+        self._reader = Reader(arm, writer, progress)
         self._tenant_id = options.tenant_id
         self._plan = graph.Plan()
         self._doubled: set[int] = set()  # hashes of ids that came by queries which then failed
@@ -146,7 +103,8 @@ class Collection:
     async def run(self) -> CollectResult:
         """Everything, to the finished snapshot."""
         taken_at = self._begin()
-        subscriptions = await self._scope()
+        subscriptions = await subscriptions_in_scope(self._reader, self._options)
+        self._tenant_id = self._tenant_id or next((d.tenant_id for d in subscriptions if d.tenant_id), "")
         self._progress.begin(len(subscriptions))
         self._plan = await self._planned(subscriptions)
         async with TaskGroup() as group:
@@ -158,7 +116,7 @@ class Collection:
         await self._elsewhere()
         await self._service_tags()
         if self._decide:
-            self._documents += await effective.ask(self._arm, self._writer, self._progress, self._decide)
+            self._reader.documents += await effective.ask(self._arm, self._writer, self._progress, self._decide)
         snapshot = self._writer.finish(
             Manifest(
                 format=FORMAT,
@@ -170,7 +128,10 @@ class Collection:
             )
         )
         return CollectResult(
-            snapshot=snapshot, documents=self._documents, gaps=self._writer.gaps, requests=dict(self._arm.requests)
+            snapshot=snapshot,
+            documents=self._reader.documents,
+            gaps=self._writer.gaps,
+            requests=dict(self._arm.requests),
         )
 
     # ---- what is in scope
@@ -190,65 +151,6 @@ class Collection:
             raise UsageError("--resume: cloud, tenant, source and scope must be those the collection began with.")
         return began
 
-    async def _scope(self) -> list[Document]:
-        """The subscriptions to read, by id. Raises AuditorError where there is none."""
-        members = await self._members()
-        found: dict[str, Document] = {}
-
-        def in_scope(page: list[bytes]) -> list[bytes]:
-            return [raw for raw, document in self._understood(listings.SUBSCRIPTIONS, "", page)
-                    if chosen(document, self._options, members)]  # fmt: skip
-
-        async for page in self._list(listings.SUBSCRIPTIONS, "", change=in_scope):
-            found |= {name_of(document.id).lower(): document for document in map(_read, page)}
-        for wanted in sorted({*self._options.subscriptions, *members} - found.keys()):
-            document = await self._unlisted(wanted.lower(), found)
-            if document:
-                found[name_of(document.id).lower()] = document
-        if not found:
-            raise AuditorError(self._nothing())
-        self._tenant_id = self._tenant_id or next((d.tenant_id for d in found.values() if d.tenant_id), "")
-        return [found[guid] for guid in sorted(found)]
-
-    async def _members(self) -> set[str]:
-        """The ids of the subscriptions below the chosen management groups."""
-        members: set[str] = set()
-        for group in self._options.management_groups:
-            scope = f"/providers/Microsoft.Management/managementGroups/{group}"
-            async for page in self._list(listings.DESCENDANTS, scope, aside=True):
-                members |= {
-                    name_of(document.id).lower()
-                    for _, document in self._understood(listings.DESCENDANTS, scope, page)
-                    if (document.type or "").lower().endswith("/subscriptions")
-                }
-            for gap in self._writer.gaps:
-                if gap.scope == scope:
-                    raise AuditorError(f"Management group {group} cannot be read: {gap.code} {gap.message}")
-        return members
-
-    async def _unlisted(self, wanted: str, found: dict[str, Document]) -> Document | None:
-        """A subscription that was asked for and that the list did not name; a gap where it cannot be read."""
-        narrowed = self._options.tags or self._options.offers  # one that is seen may be left out by these
-        if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", wanted):
-            if narrowed or any(
-                fnmatchcase((document.display_name or "").lower(), wanted) for document in found.values()
-            ):
-                return None
-            raise UsageError(f"No subscription that this identity sees is named {wanted!r}.")
-        if wanted in {pattern.lower() for pattern in self._options.exclude} | found.keys():
-            return None
-        raw = await self._one(listings.SUBSCRIPTION, f"/subscriptions/{wanted}")
-        document = _read(raw) if raw else None
-        return None if document and narrowed and not _narrow(document, self._options) else document
-
-    def _nothing(self) -> str:
-        said = "".join(f" Azure says of {gap.scope}: {gap.status or 'no answer'} {gap.code} {gap.message}."
-                       for gap in self._writer.gaps[-1:])  # fmt: skip
-        return (
-            f"No subscription to read.{said} Give the identity the role Reader on a subscription or management group, "
-            "check --tenant-id, --subscription-id and --exclude-subscription; `auditor doctor` shows what it may read."
-        )
-
     # ---- one subscription
 
     async def _subscription(self, document: Document) -> None:
@@ -260,7 +162,7 @@ class Collection:
                         if self._plan.lists(listing.kind, name_of(document.id).lower()):
                             self._listed(group, listing, scope)
                     group.create_task(self._resources(group, scope))
-                    group.create_task(self._one(listings.BILLING, scope, optional=True))
+                    group.create_task(self._reader.one(listings.BILLING, scope, optional=True))
         self._progress.finished(name_of(document.id))
 
     def _listed(self, group: TaskGroup, listing: Listing, scope: str) -> None:
@@ -268,25 +170,25 @@ class Collection:
 
     async def _plain(self, group: TaskGroup, listing: Listing, scope: str) -> None:
         follow = self._follow.get(listing)
-        async for page in self._list(listing, scope, change=self._once if self._doubled else None):
+        async for page in self._reader.pages(listing, scope, change=self._once if self._doubled else None):
             if follow:
-                for raw, document in self._understood(listing, scope, page):
+                for raw, document in self._reader.understood(listing, scope, page):
                     follow(group, document, raw)
 
     async def _machines(self, scope: str) -> None:
         """VMs with their power state. The states come first, so that each page of VMs is whole when it is kept."""
         views: dict[str, msgspec.Raw] = {}
-        async for page in self._list(listings.VM_STATES, scope, aside=True):
-            for _, document in self._understood(listings.VM_STATES, scope, page):
+        async for page in self._reader.pages(listings.VM_STATES, scope, aside=True):
+            for _, document in self._reader.understood(listings.VM_STATES, scope, page):
                 if document.properties and bytes(document.properties.instance_view):
                     views[key(document.id)] = document.properties.instance_view.copy()
 
         def complete(page: list[bytes]) -> list[bytes]:
             page = self._once(page)
             return [_with_view(raw, views.get(key(document.id)))
-                    for raw, document in self._understood(listings.VMS, scope, page, keep=True)]  # fmt: skip
+                    for raw, document in self._reader.understood(listings.VMS, scope, page, keep=True)]  # fmt: skip
 
-        async for _ in self._list(listings.VMS, scope, change=complete):
+        async for _ in self._reader.pages(listings.VMS, scope, change=complete):
             pass
 
     async def _resources(self, group: TaskGroup, scope: str) -> None:
@@ -297,7 +199,7 @@ class Collection:
         def useful(page: list[bytes]) -> list[bytes]:
             nonlocal oldest
             kept = []
-            for raw, document in self._understood(listings.RESOURCES, scope, page):
+            for raw, document in self._reader.understood(listings.RESOURCES, scope, page):
                 kind = (document.type or "").lower()
                 if kind in listings.OF_RESOURCE_GROUP:
                     group_name = group_of(document.id)
@@ -311,13 +213,13 @@ class Collection:
                 kept.append(raw)
             return kept
 
-        async for page in self._list(listings.RESOURCES, scope, change=useful, aside=True):
+        async for page in self._reader.pages(listings.RESOURCES, scope, change=useful, aside=True):
             useful(page)  # again for the pages of a resumed collection
         kept = self._writer.recorded.get(f"oldest {scope}")
         if kept:
-            self._again(kept[0])
+            self._reader.again(kept[0])
         elif oldest:
-            self._keep(f"oldest {scope}", listings.RESOURCES.kind, [oldest[1]])
+            self._reader.keep(f"oldest {scope}", listings.RESOURCES.kind, [oldest[1]])
         for (kind, _), name in sorted(places.items()):
             listing, place = listings.OF_RESOURCE_GROUP[kind], f"{scope}/resourceGroups/{name}"
             if self._plan.lists(listing.kind, subscription_of(scope)):
@@ -331,7 +233,7 @@ class Collection:
         """What is read by which way; a resumed collection keeps to the plan it began with."""
         if self._options.source == "arm":
             return graph.Plan()
-        for page in self._recorded("plan"):
+        for page in self._reader.recorded("plan"):
             return msgspec.json.decode(self._writer.documents(page)[0], type=graph.Plan)
         guids = [name_of(document.id).lower() for document in subscriptions if has_resources(document)]
         count = self._options.source == "auto"
@@ -345,13 +247,13 @@ class Collection:
         given_up = f"given up: {query.name}"
         failed = given_up in self._writer.recorded
         token, more = "", not failed
-        for page in self._recorded(query.name):
-            self._rows(group, self._again(page), came)
+        for page in self._reader.recorded(query.name):
+            self._rows(group, self._reader.again(page), came)
             token, more = page.next_link, bool(page.next_link) and not failed
         try:
             if more:
                 async for documents, following in graph.pages(self._arm, query, token):
-                    self._keep(query.name, graph.KIND, documents, following)
+                    self._reader.keep(query.name, graph.KIND, documents, following)
                     self._rows(group, documents, came)
         except Refused as refused:
             log.warning("query of %s: %s; Resource Manager is asked instead", ", ".join(query.kinds), refused)
@@ -364,7 +266,7 @@ class Collection:
     def _rows(self, group: TaskGroup, documents: list[bytes], came: set[int]) -> None:
         for raw in documents:
             listing, scope = graph.place_of(raw)
-            for _, document in self._understood(listing, scope, [raw]):
+            for _, document in self._reader.understood(listing, scope, [raw]):
                 came.add(hash(key(document.id)))
                 if listing.kind in graph.CHILDREN:
                     self._parents_seen.add((listing.kind, graph.parent_of_child(listing, document.id)))
@@ -450,9 +352,9 @@ class Collection:
                     group.create_task(self._referred(group, *self._wanted[wanted]))
 
     async def _referred(self, group: TaskGroup, listing: Listing, resource_id: str) -> None:
-        raw = await self._one(listings.single(listing), resource_id)
+        raw = await self._reader.one(listings.single(listing), resource_id)
         if raw:
-            for _, document in self._understood(listing, resource_id, [raw]):
+            for _, document in self._reader.understood(listing, resource_id, [raw]):
                 self._follow[listing](group, document, raw)
 
     async def _service_tags(self) -> None:
@@ -460,144 +362,18 @@ class Collection:
         refused = None
         for subscription, location in sorted(self._locations.items())[:_TAG_PLACES]:
             scope, listing = f"/subscriptions/{subscription}", listings.service_tags(location)
-            if kept := self._recorded(listing.address(scope)):
-                self._again(kept[0])
+            if kept := self._reader.recorded(listing.address(scope)):
+                self._reader.again(kept[0])
                 return
             try:
                 document = await self._arm.document(listing.client, listing.address(scope))
             except Refused as error:
                 refused = listing, scope, error
             else:
-                self._keep(listing.address(scope), listing.kind, [document])
+                self._reader.keep(listing.address(scope), listing.kind, [document])
                 return
         if refused:
-            self._gap(*refused)
-
-    # ---- asking and keeping
-
-    async def _list(
-        self, listing: Listing, scope: str, *, change: Change | None = None, aside: bool = False
-    ) -> AsyncIterator[list[bytes]]:
-        """A listing's pages, each kept before it is given out; a gap ends it early.
-
-        Pages that an earlier, interrupted collection kept are given out again and not asked for.
-        """
-        first = address = listing.address(scope)
-        for page in self._recorded(first):
-            address = page.next_link
-            yield self._again(page)
-        if not address:
-            return
-        try:
-            async for documents, following in self._arm.pages(listing.client, address):
-                kept = change(documents) if change else documents
-                self._keep(first, listing.kind, kept, following, aside=aside)
-                yield kept
-        except Refused as refused:
-            if refused.code == "MissingSubscriptionRegistration":
-                # A provider cannot be unregistered while resources of it exist: there are none.
-                self._keep(first, listing.kind, [])
-            else:
-                self._gap(listing, scope, refused)
-
-    async def _one(self, listing: Listing, scope: str, *, optional: bool = False) -> bytes | None:
-        """The single document at `scope`; None where there is none (if it is `optional`) or it cannot be read."""
-        address = listing.address(scope)
-        for page in self._recorded(address):
-            return next(iter(self._again(page)), None)
-        try:
-            document = await self._arm.document(listing.client, address)
-        except Refused as refused:
-            if optional and refused.status == 404:
-                self._keep(address, listing.kind, [])
-            else:
-                self._gap(listing, scope, refused)
-            return None
-        self._keep(address, listing.kind, [document])
-        return document
-
-    def _understood(
-        self, listing: Listing, scope: str, page: list[bytes], *, keep: bool = False
-    ) -> Iterator[tuple[bytes, Document]]:
-        """The documents with what they lead to. Where that is not to be seen in one, it is a gap; `keep` gives the
-        document all the same."""
-        for raw in page:
-            try:
-                yield raw, _read(raw)
-            except msgspec.ValidationError as error:
-                odd = Refused(200, "MalformedDocument", str(error))
-                self._gap(listing, scope, odd, f"a document of {listing.address(scope)}")
-                if keep:
-                    yield raw, Document("")
-
-    def _recorded(self, address: str) -> list[Page]:
-        """The pages there are already. A failure that may have passed is no page; a refusal ends the listing."""
-        pages = self._writer.recorded.get(address, [])
-        return [page for page in pages if page.gap is None or stands(page.gap)]
-
-    def _again(self, page: Page) -> list[bytes]:
-        """The documents of a page that is there already."""
-        documents = self._writer.documents(page)
-        self._documents += 0 if page.aside else len(documents)
-        return documents
-
-    def _keep(
-        self, listing: str, kind: str, documents: list[bytes], next_link: str = "", *, aside: bool = False
-    ) -> None:
-        self._writer.page(listing, documents, next_link, aside=aside)
-        if not aside:
-            self._documents += len(documents)
-            self._progress.page(kind, len(documents))
-
-    def _gap(self, listing: Listing, scope: str, refused: Refused, name: str = "") -> None:
-        gap = Gap(scope or "/subscriptions", listing.kind, refused.status, refused.code, refused.message)
-        log.warning("%s of %s: %s", gap.kind, gap.scope, refused)
-        self._writer.gap(gap, name or listing.address(scope))
-        self._progress.gap(gap)
-
-
-def chosen(document: Document, options: CollectOptions, members: Container[str]) -> bool:
-    """Whether a subscription is in scope; `members` are the ids of those below the chosen management groups."""
-    names = {name_of(document.id).lower(), (document.display_name or "").lower()}
-
-    def named(patterns: Iterable[str]) -> bool:
-        return any(fnmatchcase(name, pattern.lower()) for pattern in patterns for name in names)
-
-    if named(options.exclude) or not _narrow(document, options):
-        return False
-    everything = not options.subscriptions and not options.management_groups
-    return everything or any(name in members for name in names) or named(options.subscriptions)
-
-
-def _narrow(document: Document, options: CollectOptions) -> bool:
-    """Whether a subscription has the tags and one of the offers that are asked for.
-
-    Azure compares names of tags without regard to case, values with it.
-    """
-    if options.offers:
-        quota = (document.subscription_policies.quota_id or "") if document.subscription_policies else ""
-        if not any(fnmatchcase(quota.lower(), offer.lower()) for offer in options.offers):
-            return False
-    tags = _tags(document) if options.tags else {}
-    for wanted in options.tags:
-        name, valued, value = wanted.partition("=")
-        if name.lower() not in tags or (valued and not fnmatchcase(tags[name.lower()], value)):
-            return False
-    return True
-
-
-def _tags(document: Document) -> dict[str, str]:
-    try:
-        tags = msgspec.json.decode(document.tags or b"null", type=dict[str, str | None] | None)
-    except msgspec.ValidationError:
-        return {}  # what is no table of texts holds none of the tags that are asked for
-    return {name.lower(): value or "" for name, value in (tags or {}).items()}
-
-
-def has_resources(document: Document) -> bool:
-    """A deleted subscription answers nothing any more, and one for access to Entra ID only (`AAD_`) holds nothing."""
-    quota = (document.subscription_policies.quota_id or "") if document.subscription_policies else ""
-    return (document.state or "").lower() != "deleted" and not quota.startswith("AAD_")
+            self._reader.gap(*refused)
 
 
 def _with_view(raw: bytes, view: msgspec.Raw | None) -> bytes:
