@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from fnmatch import translate
 from functools import cached_property
+from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +24,7 @@ import msgspec
 from msgspec import Meta, Struct, field, inspect
 
 from auditor.errors import UsageError
-from auditor.policy.facts import GUID, EditionId, Exemption, Intent, Override, RiskLevel, SubscriptionId
+from auditor.policy.facts import GUID, EditionId, Exemption, Intent, Override, RiskLevel
 
 Cloud = Literal["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"]
 Format = Literal["xlsx", "csv", "json", "html", "parquet"]
@@ -34,6 +35,13 @@ Auth = Literal[
 TenantId = Annotated[
     str,
     Meta(pattern=rf"^({GUID}|[\w-]+(\.[\w-]+)+)$", description="a tenant id (a GUID) or one of the tenant's domains"),
+]
+Subscription = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{GUID}$|[^0-9A-Fa-f-]",  # a text of an id's letters alone is meant for one
+        description="a subscription's id (a GUID), its name, or a pattern of names with * or ?",
+    ),
 ]
 ManagementGroup = Annotated[str, Meta(pattern=r"^[\w.()-]{1,90}$", description="the id of a management group")]
 VmPattern = Annotated[
@@ -58,8 +66,8 @@ class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
 class Scope(_Table, frozen=True):
     """`[scope]`: what is audited. Empty lists mean everything the credential can read."""
 
-    subscriptions: tuple[SubscriptionId, ...] = ()
-    exclude: tuple[SubscriptionId, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    exclude: tuple[Subscription, ...] = ()
     management_groups: tuple[ManagementGroup, ...] = ()
     tenant_id: TenantId | None = None
     cloud: Cloud | None = None
@@ -267,6 +275,11 @@ def load(path: Path) -> Config:
 
     Raises `UsageError` naming the file, the key and what was expected.
     """
+    return convert(read(path), str(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The file's document, unchecked, dates and codes in one spelling. Raises `UsageError` where it is no TOML."""
     try:
         document = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
@@ -275,11 +288,26 @@ def load(path: Path) -> Config:
         raise UsageError(f"{path}: is not UTF-8 text (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: is not TOML: {error}") from error
-    document = _normal(document)
+    return {key: _normal(value, key) for key, value in document.items()}
+
+
+def convert(document: Mapping[str, Any], origin: str) -> Config:
+    """The document as a config. Raises `UsageError` naming `origin`, the key and what was expected."""
     try:
         return msgspec.convert(document, Config)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {_explain(str(error), document)}") from error
+        raise UsageError(f"{origin}: {_explain(str(error), document)}") from error
+
+
+def example() -> str:
+    """A file with every key, each with what it means; as it stands it says nothing but the defaults."""
+    return (files("auditor") / "auditor.example.toml").read_text("utf-8")
+
+
+def schema() -> bytes:
+    """The file's JSON Schema, for editors that check TOML by one."""
+    described = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "auditor.toml"}
+    return msgspec.json.format(msgspec.json.encode(described | msgspec.json.schema(Config)), indent=2)
 
 
 def _tag(tags: Mapping[str, str] | None, name: str) -> str:
@@ -342,7 +370,7 @@ _FIELD = re.compile(r"^Object (?P<how>contains unknown|missing required) field `
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 
 
-def _explain(message: str, document: dict[str, Any]) -> str:
+def _explain(message: str, document: Mapping[str, Any]) -> str:
     """The decoder's message as "key is …; expected …"."""
     place = _PLACE.match(message)
     assert place is not None  # every text matches

@@ -20,7 +20,7 @@ from tests.cloud.server import serve_snapshot
 from tests.program import CONTOSO, FIXTURES, ROOT, Done, config_of, differences, finish, rows, run, start, table
 
 NO_NSG = FIXTURES / "scenarios" / "no-nsg"
-COMMANDS = ("scan", "collect", "explain", "diff", "policy")
+COMMANDS = ("scan", "collect", "explain", "diff", "scrub", "policy", "config")
 
 
 def scan(cwd: Path, *arguments: str | Path, snapshot: Path = NO_NSG) -> Done:
@@ -82,7 +82,7 @@ def test_1_broken_line(tmp_path):
     [
         (["--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["--format", "docx"], "docx"),
-        (["--format", ""], "''"),
+        (["--format", ""], '""'),
     ],
 )
 def test_2_what_cannot_be_meant(tmp_path, arguments, said):

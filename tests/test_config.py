@@ -169,8 +169,8 @@ def test_an_empty_file_is_the_defaults(read):
             f"exemption: {ONE} of 2024-01-10 is given twice",
             "once",
         ),
-        ('[scope]\nsubscriptions = ["x"]', "scope.subscriptions[0]", "a GUID"),
-        ('[scope]\nsubscriptions = "x"', 'scope.subscriptions is "x"', "a list, each a subscription id"),
+        ('[scope]\nsubscriptions = ["6f1c2a01-3b5d"]', "scope.subscriptions[0]", "a GUID"),
+        ('[scope]\nsubscriptions = "x"', 'scope.subscriptions is "x"', "a list, each a subscription's id"),
         ('[scope]\ncloud = "AzureCloudy"', "scope.cloud", "AzureChinaCloud"),
         ('[scope]\ntenant_id = "contoso"', "scope.tenant_id", "domains"),
         ("scope = 1", "scope is 1", "a table of subscriptions"),
@@ -207,6 +207,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     bad.write_bytes(b'owner_tags = ["\xe9"]')
     with pytest.raises(UsageError, match=r"latin\.toml: is not UTF-8"):
         load(bad)
+
+
+def test_a_scope_names_subscriptions_by_id_name_or_pattern(read):
+    """What holds another letter than an id's is a name or a pattern of names."""
+    names = ("contoso-prod", "sandbox-*", "中国", ONE.upper())
+    assert read(f"[scope]\nexclude = {list(names)}".replace("'", '"')).scope.exclude == names
 
 
 def test_ids_are_looked_up_in_any_case(read):

@@ -217,6 +217,8 @@ def test_options_are_those_of_help():
         listed = [codes(row[0]) for row in rows if row[at]]
         assert {long: "".join(short) for long, *short in listed} == {o: s for o, (s, _) in options_of(name).items()}
     assert options_of("policy") == {}
+    ways = {f"--{way}": ("", "bool") for way in ("check", "show", "example", "schema")}
+    assert options_of("config") == options_of("scan") | ways
 
 
 def test_options_of_the_program_are_named():
@@ -229,7 +231,7 @@ def test_values_of_options_are_those_of_help():
     """Where an option takes one of some values, its row names them all."""
     rows = {codes(row[0])[0]: row[-1] for row in cells(*OPTIONS)}
     choices = {option: kind.split("|") for option, (_, kind) in options_of("scan").items() if "|" in kind}
-    assert len(choices) == 8
+    assert len(choices) == 9
     for option, values in choices.items():
         assert set(values) <= set(codes(rows[option])), option
 

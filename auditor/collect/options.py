@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from auditor.config import Config
+from auditor.errors import UsageError
 from auditor.model.finding import Gap
 from auditor.snapshot import Snapshot
 
@@ -52,6 +54,24 @@ class CollectOptions(Struct, frozen=True, kw_only=True):
     source: Source = "arm"
     max_concurrency: int = 32
     patience: Patience = Patience()
+
+    @classmethod
+    def of(cls, config: Config) -> CollectOptions:
+        """What the config says of a collection."""
+        scope, way = config.scope, config.collect
+        if way.source == "graph":
+            raise UsageError("--source graph is not available yet; use --source arm")
+        if way.effective != "off":
+            raise UsageError("--effective is not available for a live scan yet; leave it off")
+        return cls(
+            subscriptions=scope.subscriptions,
+            exclude=scope.exclude,
+            management_groups=scope.management_groups,
+            tenant_id=scope.tenant_id or "",
+            cloud=scope.cloud or "",
+            auth=way.auth,
+            max_concurrency=way.max_concurrency or cls().max_concurrency,
+        )
 
 
 class CollectResult(Struct, frozen=True, kw_only=True):
