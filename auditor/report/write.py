@@ -20,6 +20,7 @@ from auditor.report.content import Report, Words
 from auditor.report.document import write_json
 from auditor.report.frames import write_csv, write_parquet
 from auditor.report.history import Entry, append, read_history
+from auditor.report.page import write_page
 from auditor.report.tables import Content, content
 from auditor.report.workbook import write_workbook
 
@@ -29,6 +30,10 @@ logger = logging.getLogger(__name__)
 def _csv(content: Content, folder: Path) -> None:
     for table in content.tables:
         write_csv(table, content.context, folder / f"{table.file}.csv")
+
+
+def _html(content: Content, folder: Path) -> None:
+    write_page(content, folder / "report.html")
 
 
 def _parquet(content: Content, folder: Path) -> None:
@@ -48,6 +53,7 @@ FORMATS: Mapping[str, Callable[[Content, Path], None]] = {
     "xlsx": _xlsx,
     "csv": _csv,
     "json": _json,
+    "html": _html,
     "parquet": _parquet,
 }
 
@@ -55,8 +61,6 @@ FORMATS: Mapping[str, Callable[[Content, Path], None]] = {
 def check_formats(formats: Sequence[str]) -> None:
     """UsageError for a format that is not known or cannot be written here; to be asked before a long run."""
     for name in formats:
-        if name == "html":
-            raise UsageError("format html is not available yet; use xlsx, csv, json or parquet")
         if name not in FORMATS:
             raise UsageError(f"no format {name!r}; there are {', '.join(FORMATS)}")
         if name == "parquet" and importlib.util.find_spec("pyarrow") is None:
