@@ -1,4 +1,10 @@
-"""Logging to stderr, as text for people or as one JSON object a line for machines."""
+"""Logging to stderr, as text for people or as one JSON object a line for machines; never a secret in either.
+
+    log.info("subscription read", extra={"event": "subscription", "subscription_id": guid})
+
+What stands in `extra` becomes keys of the object. A record with an `event` is for machines: as text it is shown only
+where it is a warning or worse.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +14,62 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from auditor.redaction import redact
+
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message."""
+    """One JSON object a line: timestamp, level, logger, run_id, message, and what the record has beyond that."""
+
+    def __init__(self, run_id: str = "") -> None:
+        super().__init__()
+        self._run_id = run_id
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON."""
-        entry = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        entry: dict[str, object] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "run_id": self._run_id,
+            "message": redact(record.getMessage()),
         }
+        entry |= {name: _plain(value) for name, value in vars(record).items() if name not in _OWN}
         if record.exc_info:
-            entry["error"] = self.formatException(record.exc_info)
+            entry["error"] = redact(self.formatException(record.exc_info))
         return msgspec.json.encode(entry).decode()
 
 
-def configure(level: str, form: str) -> None:
+class TextFormatter(logging.Formatter):
+    """Level and message."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as text, its traceback included."""
+        return redact(super().format(record))
+
+
+def configure(level: str, form: str, run_id: str = "") -> None:
     """Send the records of this package to stderr; of libraries only what is a warning or worse."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter("%(levelname)s: %(message)s"))
+    if form == "json":
+        handler.setFormatter(JsonFormatter(run_id))
+    else:
+        handler.setFormatter(TextFormatter())
+        handler.addFilter(lambda record: record.levelno >= logging.WARNING or not hasattr(record, "event"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("auditor").setLevel(level.upper())
+
+
+def _plain(value: object) -> object:
+    """A value that JSON can hold, texts in it without secrets."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return redact(str(value))

@@ -12,17 +12,13 @@ import gc
 import logging
 import random
 import re
-import ssl
-from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -37,7 +33,6 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.core.policies import ARMHttpLoggingPolicy, AsyncARMChallengeAuthenticationPolicy
 from msgspec import Struct
-from yarl import URL
 
 from auditor import __version__
 from auditor.collect.buckets import Limits, Pace, Window
@@ -46,6 +41,7 @@ from auditor.collect.credentials import Credential, credential
 from auditor.collect.options import CollectOptions, Patience
 from auditor.errors import AuditorError
 from auditor.model.finding import Gap
+from auditor.wire import bundle, tls, way
 
 log = logging.getLogger(__name__)
 
@@ -177,8 +173,7 @@ class PatientRetry(policies.AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
 class Transport(AioHttpTransport):  # type: ignore[misc]  # the SDK gives it no type
     """The SDK's transport, through the proxy that the environment names for a host.
 
-    Looked up once a host; aiohttp's own way takes a thread each time. The proxy's name and password go into a header,
-    since errors and logs show the address.
+    Looked up once a host; aiohttp's own way takes a thread each time.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -190,21 +185,9 @@ class Transport(AioHttpTransport):  # type: ignore[misc]  # the SDK gives it no 
         parts = urlsplit(request.url)
         if parts.scheme == "https":
             if parts.netloc not in self._ways:
-                self._ways[parts.netloc] = _way(parts.netloc)
+                self._ways[parts.netloc] = way(parts.netloc)
             config |= self._ways[parts.netloc]
         return await super().send(request, **config)
-
-
-def _way(host: str) -> dict[str, Any]:
-    proxy = getproxies().get("https")
-    if not proxy or proxy_bypass(host):
-        return {}
-    url = URL(proxy if "://" in proxy else f"http://{proxy}")
-    way: dict[str, Any] = {"proxy": str(url.with_user(None))}
-    if url.user:
-        named = b64encode(f"{url.user}:{url.password or ''}".encode()).decode()
-        way["proxy_headers"] = {"Proxy-Authorization": f"Basic {named}"}
-    return way
 
 
 class Arm:
@@ -422,58 +405,51 @@ _DOCUMENT = msgspec.json.Decoder(msgspec.Raw)
 
 @asynccontextmanager
 async def connect(options: CollectOptions, cloud: Cloud, environ: Mapping[str, str]) -> AsyncIterator[Arm]:
-    """A connection pool, an identity and the clients over both; all closed at the end.
+    """A connection pool, an identity and the clients over both; all closed at the end."""
+    async with signed_in(options, cloud, environ) as (identity, transport):
+        arm = Arm(cloud, options, identity, transport)
+        arm.open()
+        try:
+            yield arm
+        finally:
+            await arm.close()
+
+
+@asynccontextmanager
+async def signed_in(
+    options: CollectOptions, cloud: Cloud, environ: Mapping[str, str]
+) -> AsyncIterator[tuple[Credential, Transport]]:
+    """The identity that the options name, and a transport over a connection pool of its own.
 
     HTTPS_PROXY and NO_PROXY are honoured, and so are SSL_CERT_FILE and REQUESTS_CA_BUNDLE for a private CA.
     """
-    bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE") or environ.get("SSL_CERT_FILE")
-    async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=options.max_concurrency + 2, ssl=_tls(bundle)),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        )
+    patience = options.patience
+    connector = aiohttp.TCPConnector(limit=options.max_concurrency + 2, ssl=tls(environ))
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
         transport = Transport(
             session=session,
             session_owner=False,
-            connection_timeout=options.patience.connect_timeout,
-            read_timeout=options.patience.read_timeout,
+            connection_timeout=patience.connect_timeout,
+            read_timeout=patience.read_timeout,
             connection_data_block_size=1 << 20,
         )
-        patience = options.patience
-        identity = credential(
+        async with credential(
             options.auth,
             cloud,
             options.tenant_id,
             environ,
-            verify=bundle or True,
+            verify=bundle(environ) or True,
             transport=transport,
             retry_total=patience.connections,
             retry_backoff_factor=patience.backoff,
             retry_backoff_max=patience.backoff_max,
-        )
-        await stack.enter_async_context(identity)
-        arm = Arm(cloud, options, identity, transport)
-        arm.open()
-        stack.push_async_callback(arm.close)
-        yield arm
+        ) as identity:
+            yield identity, transport
 
 
 def _settle(_: asyncio.Task[Any]) -> None:
     gc.freeze()
     gc.enable()
-
-
-def _tls(bundle: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if bundle:
-        path = Path(bundle)
-        try:
-            context.load_verify_locations(**{"capath" if path.is_dir() else "cafile": bundle})
-        except (OSError, ssl.SSLError) as error:
-            raise AuditorError(f"{bundle}: no certificates can be read from it ({error}).") from error
-    return context
 
 
 def failure(body: bytes) -> tuple[str, str]:
