@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -16,6 +17,7 @@ import typer
 from auditor import __version__
 from auditor.errors import AuditorError
 from auditor.log import configure
+from auditor.redaction import redact, remember_environment
 from auditor.settings import EVERYTHING, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
 
 if TYPE_CHECKING:
@@ -290,7 +292,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except AuditorError as error:
-        print(f"auditor: {error}", file=sys.stderr)
+        print(f"auditor: {redact(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("auditor: interrupted; what was collected is kept, go on with --resume", file=sys.stderr)
@@ -300,8 +302,15 @@ def _errors() -> Iterator[None]:
         sys.exit(1)
 
 
+def _traceback(*error: Any) -> None:
+    """What Python prints of a bug, without secrets."""
+    sys.stderr.write(redact("".join(traceback.format_exception(*error))))
+
+
 def main() -> None:
     """The console script."""
+    sys.excepthook = _traceback
+    remember_environment(os.environ)
     with _errors():
         try:
             app()

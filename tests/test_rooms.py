@@ -18,6 +18,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # room: the rooms of this package it may import; a room that is not here is an outer one, which none of these imports
 INSIDE = {
     "errors": set(),
+    "redaction": set(),
+    "log": {"redaction"},
+    "wire": {"errors"},
     "model": set(),
     "network": {"model"},
     "policy": {"model", "errors"},
@@ -28,7 +31,7 @@ INSIDE = {
     "audit": {"model", "network", "policy", "config", "platform"},
     "words": {"model", "policy", "errors"},
     "diff": {"model", "policy"},
-    "collect": {"model", "decode", "snapshot", "errors", "config"},
+    "collect": {"model", "decode", "snapshot", "errors", "config", "redaction", "wire"},
     "report": {"model", "policy", "words", "diff", "config", "errors"},
 }
 JUDGING = {"model", "network", "policy", "decode", "platform", "audit"}

@@ -41,6 +41,7 @@ from auditor.collect.credentials import Credential, credential
 from auditor.collect.options import CollectOptions, Patience
 from auditor.errors import AuditorError
 from auditor.model.finding import Gap
+from auditor.redaction import redact
 from auditor.wire import bundle, tls, way
 
 log = logging.getLogger(__name__)
@@ -91,10 +92,10 @@ class Refused(Exception):
     """A request that will not be answered; `status` is 0 where no answer came at all."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
-        self.message = message
+        self.message = redact(message)  # a service or a proxy may say what it was sent
+        super().__init__(f"{status} {code}: {self.message}")
 
 
 class ReadOnly(policies.SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):

@@ -23,6 +23,7 @@ from azure.identity.aio import (
 from auditor.collect.clouds import Cloud
 from auditor.collect.options import Auth
 from auditor.errors import UsageError
+from auditor.redaction import remember
 
 
 class Source(Protocol):
@@ -56,6 +57,7 @@ class Credential:
         async with self._lock:
             if self._token is None or "claims" in asked or self._old(self._token):
                 self._token = await self._source.get_token_info(*scopes, options=asked)
+                remember(self._token.token)
             return self._token
 
     async def get_token(self, *scopes: str, **kwargs: Any) -> AccessToken:
