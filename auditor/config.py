@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
 from functools import cached_property
 from importlib.resources import files
 from itertools import chain
@@ -71,6 +71,17 @@ class Scope(_Table, frozen=True):
     management_groups: tuple[ManagementGroup, ...] = ()
     tenant_id: TenantId | None = None
     cloud: Cloud | None = None
+
+    def holds(self, subscription_id: str, name: str) -> bool:
+        """Whether a subscription is in scope, as far as its id and name tell: what is below a management group is
+        not to be seen from them."""
+        names = (subscription_id.lower(), name.lower())
+
+        def named(patterns: Iterable[str]) -> bool:
+            return any(fnmatchcase(each, pattern.lower()) for pattern in patterns for each in names)
+
+        everything = not self.subscriptions or bool(self.management_groups)
+        return not named(self.exclude) and (everything or named(self.subscriptions))
 
 
 class Collect(_Table, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -9,7 +10,7 @@ from msgspec import Struct
 from auditor import __version__, decode
 from auditor.audit import Audit
 from auditor.config import Config
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, UsageError
 from auditor.model.finding import Finding, Gap
 from auditor.model.ids import subscription_of
 from auditor.model.resources import Tenant
@@ -73,27 +74,32 @@ def load(snapshot: Snapshot) -> Tenant:
 
 
 def judge(snapshot: Snapshot, config: Config, edition: str, now: datetime | None = None) -> Scan:
-    """Read and judge a snapshot.
+    """Read and judge a snapshot; of what it holds, the report is on what the config has in scope.
 
     Raises AuditorError where no subscription is in scope: nothing seen is not a clean report.
     """
     tenant = load(snapshot)
-    scope = snapshot.manifest.subscriptions
-    if not scope:
+    seen = snapshot.manifest.subscriptions
+    if not seen:
         raise AuditorError(
             "no subscription is visible. Check the tenant (--tenant-id) and that the identity has the role Reader on a "
             "subscription or a management group; `auditor doctor` shows what it can read."
         )
     when = now or datetime.now(UTC)
     audit = Audit(tenant, config, edition, when.date())
-    findings = in_order(audit.findings())
-    guids = dict.fromkeys([*(s.lower() for s in scope), *(f.subscription_id.lower() for f in findings)])
-    facts = tuple(audit.facts(guid) for guid in guids)
+    findings = in_order(f for f in audit.findings() if config.scope.holds(f.subscription_id, f.subscription))
+    guids = dict.fromkeys([*(s.lower() for s in seen), *(f.subscription_id.lower() for f in findings)])
+    known = tuple(map(audit.facts, guids))
+    facts = tuple(f for f in known if config.scope.holds(f.subscription_id, f.name))
+    if not facts:
+        raise UsageError(f"{snapshot.path}: none of its {len(seen)} subscriptions is in the scope that is asked for")
+    left_out = {f.subscription_id.lower() for f in known}.difference(f.subscription_id.lower() for f in facts)
+    gaps = tuple(gap for gap in tenant.gaps if subscription_of(gap.scope) not in left_out)
     report = Report(
         findings=findings,
         subscriptions=facts,
-        coverage=coverage(tenant, facts),
-        gaps=tuple(tenant.gaps),
+        coverage=coverage(tenant, facts, gaps),
+        gaps=gaps,
         scanned_at=when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         tenant_id=snapshot.manifest.tenant_id,
         cloud=tenant.cloud,
@@ -103,10 +109,10 @@ def judge(snapshot: Snapshot, config: Config, edition: str, now: datetime | None
         version=__version__,
         lang=config.report.lang,
     )
-    return Scan(report, _complete(tenant.gaps, findings))
+    return Scan(report, _complete(gaps, findings))
 
 
-def _complete(gaps: list[Gap], findings: list[Finding]) -> bool:
+def _complete(gaps: Sequence[Gap], findings: list[Finding]) -> bool:
     """Nothing was refused, and no row names something that was not read."""
     if any(g.kind.lower() not in OPTIONAL for g in gaps):
         return False
@@ -114,17 +120,17 @@ def _complete(gaps: list[Gap], findings: list[Finding]) -> bool:
     return not any(r.endswith(unseen) for f in findings for r in f.reasons)
 
 
-def coverage(tenant: Tenant, facts: tuple[SubscriptionFacts, ...]) -> tuple[CoverageRow, ...]:
+def coverage(tenant: Tenant, facts: Sequence[SubscriptionFacts], gaps: Sequence[Gap]) -> tuple[CoverageRow, ...]:
     """Every subscription and kind, how far it was read; then what the gaps say beyond that."""
-    gaps: dict[tuple[str, str], list[Gap]] = {}
+    found: dict[tuple[str, str], list[Gap]] = {}
     spelt = {kind.lower(): kind for kind in LISTED}
-    for gap in tenant.gaps:
-        gaps.setdefault((subscription_of(gap.scope), gap.kind.lower()), []).append(gap)
+    for gap in gaps:
+        found.setdefault((subscription_of(gap.scope), gap.kind.lower()), []).append(gap)
         spelt.setdefault(gap.kind.lower(), gap.kind)
     names = {f.subscription_id.lower(): f.name for f in facts}
     wanted = dict.fromkeys((guid, kind.lower()) for guid in names for kind in LISTED)
-    wanted.update(dict.fromkeys(gaps))
-    return tuple(_covered(tenant, names, spelt[kind], guid, gaps.get((guid, kind), [])) for guid, kind in wanted)
+    wanted.update(dict.fromkeys(found))
+    return tuple(_covered(tenant, names, spelt[kind], guid, found.get((guid, kind), [])) for guid, kind in wanted)
 
 
 def _covered(tenant: Tenant, names: dict[str, str], kind: str, guid: str, gaps: list[Gap]) -> CoverageRow:

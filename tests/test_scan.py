@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from auditor.config import Config
-from auditor.errors import AuditorError, SnapshotError
+from auditor.config import Config, Scope
+from auditor.errors import AuditorError, SnapshotError, UsageError
 from auditor.scan import LISTED, OPTIONAL, Scan, judge, load
 from auditor.snapshot import Snapshot
 from tests.arm import rule
@@ -163,3 +163,37 @@ def test_coverage_tells_refused_from_failed(scan, status, code, documents, shown
     row = next(r for r in found.report.coverage if r.kind == "Microsoft.Network/networkSecurityGroups")
     assert (row.status, row.documents, row.code) == (shown, documents, code)
     assert row.permission == "Microsoft.Network/networkSecurityGroups/read"
+
+
+# ---- of what is there, what is asked for
+
+
+@pytest.mark.parametrize(
+    ("scope", "kept"),
+    [
+        (Scope(), {"contoso-prod", "another"}),
+        (Scope(subscriptions=("ANOTHER",)), {"another"}),
+        (Scope(subscriptions=("cont*", "an*"), exclude=("*-prod",)), {"another"}),
+        (Scope(subscriptions=("another",), management_groups=("all",)), {"contoso-prod", "another"}),
+    ],
+)
+def test_the_scope_narrows_a_snapshot(tmp_path, scope, kept):
+    """Rows, subscriptions and coverage are those in scope by name or id; who is below a management group was decided
+    when the snapshot was taken."""
+    world = Lone()
+    world.subscription.document["displayName"] = "contoso-prod"
+    world.tenant.subscription("another").group("rg").vm("elsewhere")
+    world.tenant.gap(world.subscription.document, "Microsoft.Network/virtualNetworks")
+    snapshot = Snapshot.open(world.tenant.write(tmp_path / "snapshot"))
+    found = judge(snapshot, Config(scope=scope), "2025-07", NOW)
+    assert {row.subscription for row in found.report.findings} == kept
+    assert {row.subscription for row in found.report.coverage} == kept
+    assert {facts.name for facts in found.report.subscriptions} == kept
+    assert found.complete == ("contoso-prod" not in kept)
+
+
+def test_a_scope_that_holds_nothing_is_an_error(tmp_path):
+    """A report on no subscription at all would look clean."""
+    snapshot = Snapshot.open(Lone().tenant.write(tmp_path / "snapshot"))
+    with pytest.raises(UsageError, match="none of its 1 subscriptions"):
+        judge(snapshot, Config(scope=Scope(subscriptions=("nobody",))), "2025-07", NOW)
