@@ -41,8 +41,8 @@ NEVER = {
     "network": {"policy", "config", "snapshot", "report", "collect", "decode"},
 }
 ONLY = {
-    "azure": {"collect"},
-    "aiohttp": {"collect"},
+    "azure": {"collect", "deliver"},
+    "aiohttp": {"collect", "deliver"},
     "pandas": {"report"},
     "xlsxwriter": {"report"},
     "typer": {"cli", "__main__"},
@@ -123,6 +123,11 @@ def test_the_outside_has_one_door(package):
     """The Azure SDK is for the collector, tables are for the report, the command line for its own."""
     found = {room(path) for path in MODULES if package in outside(path)}
     assert found <= ONLY[package]
+
+
+def test_delivery_meets_azure_in_one_module():
+    """Of what delivers, only the part for Blob Storage imports the Azure SDK."""
+    assert [path.name for path in where({"deliver"}) if "azure" in outside(path)] == ["blob.py"]
 
 
 BLOCKED = """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
@@ -24,6 +26,8 @@ TENANT_ID = "72f98800-0000-4000-8000-000000000001"
 CLIENT_ID = "c11e9700-0000-4000-8000-000000000002"
 CLIENT_SECRET = "pl4nted~client~secret"
 AUDIENCE = "https://management.loopback.test"
+STORAGE = "https://storage.azure.com"
+STORAGE_ISSUER = "https://sts.windows.net/"
 READER = {"actions": ["*/read"], "notActions": [], "dataActions": [], "notDataActions": []}
 _GRAPH = "/providers/microsoft.resourcegraph/resources"
 _PERMISSIONS = "/providers/microsoft.authorization/permissions"
@@ -61,6 +65,7 @@ class Endpoint:
         self.token_lifetime = token_lifetime
         self.requests: list[tuple[str, str]] = []
         self.tokens: list[str] = []
+        self.storage_tokens: list[str] = []
         self.token_requests = 0
         self.busiest = 0  # the most requests that were under way at once
         self._busy = 0
@@ -98,14 +103,18 @@ class Endpoint:
         if request.match_info["tenant"] != TENANT_ID or any(form.get(k) != v for k, v in expected.items()):
             said = "AADSTS7000215: Invalid client secret provided."
             return reply({"error": "invalid_client", "error_description": said}, 401)
+        if form.get("scope") == f"{STORAGE}/.default":
+            self.storage_tokens.append(_storage_token(self.token_lifetime))
+            return self._granted(self.storage_tokens[-1])
         if form.get("scope") != f"{AUDIENCE}/.default":
             said = "AADSTS500011: The resource principal was not found."
             return reply({"error": "invalid_resource", "error_description": said}, 400)
         self.tokens.append(f"planted-token-{secrets.token_hex(16)}")
+        return self._granted(self.tokens[-1])
+
+    def _granted(self, token: str) -> web.Response:
         life = self.token_lifetime
-        return reply(
-            {"token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": self.tokens[-1]}
-        )
+        return reply({"token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": token})
 
     # ---- Resource Manager
 
@@ -180,6 +189,14 @@ class Endpoint:
             link = f"{request.url.origin()}{request.path}?api-version={query['api-version']}{rest}&$skiptoken={end}"
             following = b',"nextLink":' + msgspec.json.encode(link)
         return b'{"value":[' + b",".join(documents[start:end]) + b"]" + following + b"}"
+
+
+def _storage_token(life: int) -> str:
+    """A token as storage takes it; the emulator looks at its claims and at no signature."""
+    now = int(time.time())
+    claims = {"aud": STORAGE, "iss": f"{STORAGE_ISSUER}{TENANT_ID}/", "iat": now, "nbf": now, "exp": now + life}
+    parts = ({"alg": "none", "typ": "JWT"}, claims, secrets.token_hex(16))
+    return ".".join(urlsafe_b64encode(msgspec.json.encode(part)).decode().rstrip("=") for part in parts)
 
 
 async def _said(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:

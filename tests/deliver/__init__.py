@@ -1,0 +1,1 @@
+"""Tests of what becomes of a report; the other ends are real servers on loopback."""

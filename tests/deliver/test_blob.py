@@ -1,0 +1,178 @@
+"""Runs in Blob Storage: the real SDK against Azurite, over HTTPS, by tokens of Entra ID."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from azure.storage.blob import ContainerClient
+
+from auditor.deliver.blob import HISTORY, LATEST
+from auditor.deliver.folder import RECORD
+from auditor.deliver.retention import Keep
+from auditor.errors import AuditorError
+
+NOW = datetime(2026, 11, 25, 2, tzinfo=UTC)
+RUN = "2026-11-25T02-00-00Z"
+
+
+def make(folder: Path, run: str = RUN) -> Path:
+    """The folder of a run."""
+    (folder / run).mkdir(parents=True)
+    for file in ("report.xlsx", "report.json", "vms.csv", RECORD):
+        (folder / run / file).write_text(f"{file} of {run}")
+    return folder / run
+
+
+def names(container: ContainerClient) -> set[str]:
+    """All blobs of the container."""
+    return {blob.name for blob in container.list_blobs()}
+
+
+def text(container: ContainerClient, name: str) -> str:
+    """What a blob holds."""
+    return container.download_blob(name).readall().decode()
+
+
+def test_a_run_is_uploaded(opened, container, tmp_path):
+    """Every file of the folder is a blob under the run's name; latest.json names the run."""
+    with opened() as blobs:
+        assert blobs.last() == ""
+        assert blobs.send(make(tmp_path)) == RUN
+        assert blobs.last() == RUN
+        assert blobs.read(f"{RUN}/vms.csv") == f"vms.csv of {RUN}".encode()
+        assert blobs.read("nothing") is None
+    files = {f"port25/{RUN}/{file}" for file in ("report.xlsx", "report.json", "vms.csv", RECORD)}
+    assert names(container) == {f"port25/{LATEST}", *files}
+    kinds = {b.name.rpartition("/")[2]: b.content_settings.content_type for b in container.list_blobs()}
+    assert kinds["vms.csv"] == "text/csv"
+    assert kinds[LATEST] == "application/json"
+    assert kinds["report.xlsx"].startswith("application/vnd.openxmlformats")
+
+
+def test_without_a_prefix(opened, container, tmp_path):
+    """A container alone is an address, too."""
+    with opened("") as blobs:
+        blobs.send(make(tmp_path))
+    assert f"{RUN}/vms.csv" in names(container)
+
+
+def test_two_runs_of_one_second(opened, container, tmp_path):
+    """A run whose name is taken gets a number behind it; nothing is written over."""
+    with opened() as blobs:
+        blobs.send(make(tmp_path / "a"))
+        assert blobs.send(make(tmp_path / "b")) == f"{RUN}-2"
+        assert blobs.send(make(tmp_path / "c")) == f"{RUN}-3"
+        assert blobs.last() == f"{RUN}-3"
+    assert text(container, f"port25/{RUN}/vms.csv") == f"vms.csv of {RUN}"
+
+
+def test_whole_or_not_at_all(opened, container, tmp_path):
+    """Where a file cannot be uploaded, those before it are taken back and latest.json stays as it was."""
+    with opened() as blobs:
+        blobs.send(make(tmp_path / "a", "2026-11-24T02-00-00Z"))
+        before = names(container)
+        folder = make(tmp_path / "b")
+        container.upload_blob(f"port25/{RUN}/{RECORD}", b"in the way")
+        with pytest.raises(AuditorError, match="BlobAlreadyExists"):
+            blobs.send(folder)
+        assert blobs.last() == "2026-11-24T02-00-00Z"
+    assert names(container) == {*before, f"port25/{RUN}/{RECORD}"}
+    assert sorted(path.name for path in folder.iterdir()) == sorted(("report.xlsx", "report.json", "vms.csv", RECORD))
+
+
+def test_the_record_comes_last_of_a_run(opened, container, tmp_path):
+    """run.json is uploaded after all other blobs of its run, and latest.json after it."""
+    with opened() as blobs:
+        blobs.send(make(tmp_path))
+    when = {blob.name.rpartition("/")[2]: blob.creation_time for blob in container.list_blobs()}
+    times = [*(time for name, time in when.items() if name not in (RECORD, LATEST)), when[RECORD], when[LATEST]]
+    assert times == sorted(times)
+
+
+def test_history(opened, container):
+    """Lines are added at the end, also where the last one was cut."""
+    container.upload_blob(f"port25/{HISTORY}", b'{"vms":1}\n{"vms":2}')
+    with opened() as blobs:
+        blobs.note(b'{"vms":3}\n')
+    assert text(container, f"port25/{HISTORY}") == '{"vms":1}\n{"vms":2}\n{"vms":3}\n'
+
+
+def test_runs_that_end_together_do_not_lose_a_line(opened, container):
+    """Three that note their run at the same time all stand in the history."""
+    meet = threading.Barrier(3)
+
+    def note(number: int) -> None:
+        with opened() as blobs:
+            blobs.last()
+            meet.wait(30)
+            blobs.note(b'{"vms":%d}\n' % number)
+
+    threads = [threading.Thread(target=note, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    lines = text(container, f"port25/{HISTORY}").splitlines()
+    assert sorted(msgspec.json.decode(line)["vms"] for line in lines) == [0, 1, 2]
+
+
+def test_retention(opened, container, tmp_path):
+    """Old runs go, whole; the last, the pinned, and what others put there stay."""
+    days = [(NOW - timedelta(days=days)).strftime("%Y-%m-%dT%H-%M-%SZ") for days in range(5)]
+    with opened() as blobs:
+        for run in reversed(days):
+            blobs.send(make(tmp_path, run))
+        others = {f"port25/{days[4]}/notes.txt", "port25/2020-01-01T00-00-00Z/run.json", "elsewhere.txt", "port25/x/y"}
+        for name in others:
+            container.upload_blob(name, b"by hand")
+        assert blobs.tidy(Keep(runs=2), NOW, {days[3]}) == (days[4], days[2])
+    left = names(container)
+    assert others <= left
+    assert {name.split("/")[1] for name in left - others} == {LATEST, days[0], days[1], days[3]}
+
+
+def test_what_a_killed_run_left_goes(opened, container, tmp_path):
+    """Blobs of a run without its run.json go a day after they were written; a run that is being uploaded stays."""
+    half = f"port25/{RUN}/vms.csv"
+    container.upload_blob(half, b"half", metadata={"auditor_run": RUN})
+    with opened() as blobs:
+        blobs.send(make(tmp_path, "2026-11-24T02-00-00Z"))
+        blobs.tidy(Keep(runs=9), datetime.now(UTC))
+        assert half in names(container)
+        blobs.tidy(Keep(runs=9), datetime.now(UTC) + timedelta(days=2))
+    assert half not in names(container)
+    assert "port25/2026-11-24T02-00-00Z/vms.csv" in names(container)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("-that-is-not-there/port25", "ContainerNotFound: make the container first")],
+)
+def test_an_error_says_what_to_do(opened, tmp_path, place, said):
+    """A container that is not there is not made; the error names the address and says so."""
+    with opened(place) as blobs, pytest.raises(AuditorError, match=said) as raised:
+        blobs.send(make(tmp_path))
+    assert "reports-that-is-not-there/port25" in str(raised.value)
+
+
+def test_a_refused_token_is_an_error(opened, entra, monkeypatch, tmp_path):
+    """Storage that does not take the token is an error, and the token is not in it."""
+    monkeypatch.setattr("tests.cloud.endpoint.STORAGE_ISSUER", "https://sts.elsewhere.test/")
+    with opened() as blobs, pytest.raises(AuditorError, match="AuthenticationFailed") as raised:
+        blobs.send(make(tmp_path))
+    assert entra.endpoint.storage_tokens[-1] not in str(raised.value)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(opened, entra, monkeypatch, tmp_path):
+    """Nothing is sent to a storage whose certificate the CA did not sign."""
+    only = Path(entra.environment["SSL_CERT_FILE"]).with_name("ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(only))
+    with (
+        opened(environ={**entra.environment, "SSL_CERT_FILE": str(only)}) as blobs,
+        pytest.raises(AuditorError, match=r"(?i)certificate"),
+    ):
+        blobs.send(make(tmp_path))
