@@ -88,9 +88,23 @@ def root(version: Annotated[bool, typer.Option("--version", help="Show the versi
         raise typer.Exit
 
 
+def _report_schema(wanted: bool) -> None:
+    if wanted:
+        from auditor.report.document import schema
+
+        _print_json(schema())
+        raise typer.Exit
+
+
 @app.command()
 @_configured(*EVERYTHING)
-def scan(settings: Settings) -> None:
+def scan(
+    settings: Settings,
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", help="The JSON Schema of report.json.", callback=_report_schema, is_eager=True),
+    ] = False,
+) -> None:
     """Collect (or read a snapshot), judge every VM, write the reports."""
     import msgspec
 

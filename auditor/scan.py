@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from typing import Literal
 
 from msgspec import Struct
 
 from auditor import __version__, decode
 from auditor.audit import Audit
-from auditor.config import Config
+from auditor.config import Config, Suppression
 from auditor.errors import AuditorError, UsageError
 from auditor.model.finding import Finding, Gap
 from auditor.model.ids import subscription_of
 from auditor.model.resources import Tenant
 from auditor.policy.facts import SubscriptionFacts
-from auditor.report.content import CoverageRow, Report
+from auditor.report.content import CoverageRow, Report, SuppressionFacts
 from auditor.report.rows import in_order
 from auditor.snapshot import Snapshot
 
@@ -100,6 +101,7 @@ def judge(snapshot: Snapshot, config: Config, edition: str, now: datetime | None
         subscriptions=facts,
         coverage=coverage(tenant, facts, gaps),
         gaps=gaps,
+        suppressions=tuple(suppressions(config, findings, when.date())),
         scanned_at=when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         tenant_id=snapshot.manifest.tenant_id,
         cloud=tenant.cloud,
@@ -118,6 +120,34 @@ def _complete(gaps: Sequence[Gap], findings: list[Finding]) -> bool:
         return False
     unseen = ("-not-seen", "next-hop-outside", "malformed-document")
     return not any(r.endswith(unseen) for f in findings for r in f.reasons)
+
+
+def suppressions(config: Config, findings: Sequence[Finding], today: date) -> Iterator[SuppressionFacts]:
+    """Every suppression of the config, the expired ones included, with the VMs each is about."""
+    hidden: dict[int, list[str]] = {}
+    for finding in findings:
+        if finding.suppressed and (entry := config.suppression(finding.vm_id, finding.reasons, today)):
+            hidden.setdefault(id(entry), []).append(finding.vm_id)
+    for entry in config.suppressions:
+        if entry.active(today):
+            about = hidden.get(id(entry), [])
+            yield _suppression(entry, "in-force" if about else "idle", about)
+        else:
+            yield _suppression(entry, "expired", [f.vm_id for f in findings if entry.covers(f.vm_id, f.reasons)])
+
+
+def _suppression(
+    entry: Suppression, state: Literal["in-force", "expired", "idle"], vm_ids: list[str]
+) -> SuppressionFacts:
+    return SuppressionFacts(
+        state=state,
+        why=entry.why,
+        agreed_by=entry.owner,
+        until=entry.until,
+        pattern=entry.vm or "",
+        reason=entry.reason or "",
+        vm_ids=tuple(vm_ids),
+    )
 
 
 def coverage(tenant: Tenant, facts: Sequence[SubscriptionFacts], gaps: Sequence[Gap]) -> tuple[CoverageRow, ...]:

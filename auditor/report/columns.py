@@ -11,7 +11,7 @@ from auditor.model.finding import Finding
 from auditor.model.ids import name_of
 from auditor.report.cells import portal_link, web_link
 from auditor.report.content import CoverageRow, Words
-from auditor.report.rows import Action, NicRow, SubscriptionRow, called
+from auditor.report.rows import Action, NicRow, SubscriptionRow, SuppressionRow, called
 
 Item = TypeVar("Item")
 Kind = Literal["text", "id", "code", "codes", "time", "date", "number"]
@@ -238,19 +238,44 @@ FIREWALL_COLUMNS: tuple[Column[Finding], ...] = (
 )
 """`azure-firewall.csv`: every VM that an Azure Firewall stands before."""
 
-SUPPRESSED_COLUMNS: tuple[Column[Finding], ...] = (
-    Column(key="vm", width=26, front=1, link=_portal("vm_id")),
-    Column(key="risk", kind="code", width=9, front=1),
-    Column(key="smtp", kind="code", width=13, front=1),
-    Column(key="subscription", width=24, front=1),
-    Column(key="resource_group", width=24, front=1),
-    Column(key="owner", width=20, front=1),
-    Column(key="suppressed", width=50, front=1),
-    Column(key="action", width=56, front=1, make=_action),
-    Column(key="reasons", kind="codes", width=40, separator=";"),
-    Column(key="vm_id", kind="id", width=50),
+
+def _of_vm(field: str) -> Callable[[SuppressionRow, Context], str]:
+    """A field of the VM, "" where the suppression is about none."""
+    read = attrgetter(field)
+    return lambda row, _: read(row.finding) if row.finding else ""
+
+
+SUPPRESSED_COLUMNS: tuple[Column[SuppressionRow], ...] = (
+    Column(key="suppression", kind="code", width=13, front=1, source="entry.state"),
+    Column(
+        key="vm",
+        width=26,
+        front=1,
+        make=_of_vm("vm"),
+        link=lambda row, context: context.portal(row.finding.vm_id) if row.finding else "",
+    ),
+    Column(key="risk", kind="code", width=9, front=1, make=_of_vm("risk")),
+    Column(key="smtp", kind="code", width=13, front=1, make=_of_vm("smtp")),
+    Column(key="subscription", width=24, front=1, make=_of_vm("subscription")),
+    Column(key="why", width=50, front=1, source="entry.why"),
+    Column(key="agreed_by", width=26, front=1, source="entry.agreed_by"),
+    Column(
+        key="until",
+        kind="date",
+        width=13,
+        front=1,
+        make=lambda row, _: row.entry.until.isoformat() if row.entry.until else "",
+    ),
+    Column(
+        key="action", width=56, front=1, make=lambda row, context: _action(row.finding, context) if row.finding else ""
+    ),
+    Column(key="owner", width=24, make=_of_vm("owner")),
+    Column(key="resource_group", width=24, make=_of_vm("resource_group")),
+    Column(key="vm_id", kind="id", width=50, make=_of_vm("vm_id")),
+    Column(key="pattern", kind="id", width=50, source="entry.pattern"),
+    Column(key="reason", kind="code", width=24, source="entry.reason"),
 )
-"""`suppressed.csv`: VMs that someone decided to live with."""
+"""`suppressed.csv`: what someone decided to live with, by whose word and until when; what has expired, too."""
 
 SUBSCRIPTION_COLUMNS: tuple[Column[SubscriptionRow], ...] = (
     Column(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from datetime import date
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -47,6 +48,22 @@ class CoverageRow(Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class SuppressionFacts(Struct, frozen=True, kw_only=True):
+    """One `[[suppress]]` of the config and what it comes to in this run.
+
+    `vm_ids` are the VMs it hides where it is in force, those it would hide where it has expired. `idle`: in force, but
+    no VM is hidden by it.
+    """
+
+    state: Literal["in-force", "expired", "idle"]
+    why: str
+    agreed_by: str = ""
+    until: date | None = None  # its last day
+    pattern: str = ""  # the VMs it speaks of, "" for any
+    reason: str = ""  # the reason code it speaks of, "" for any
+    vm_ids: tuple[str, ...] = ()
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """One run. `scanned_at` is ISO 8601 and stands in every row.
 
@@ -57,6 +74,7 @@ class Report(Struct, frozen=True, kw_only=True):
     subscriptions: Sequence[SubscriptionFacts] = ()
     coverage: Sequence[CoverageRow] = ()
     gaps: Sequence[Gap] = ()
+    suppressions: Sequence[SuppressionFacts] = ()
     changes: Sequence[Change] | None = None
     baseline: str = ""
     scanned_at: str = ""

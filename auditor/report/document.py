@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from auditor.diff import Change
 from auditor.errors import AuditorError
 from auditor.model.finding import Finding, Gap
 from auditor.policy.facts import SubscriptionFacts
-from auditor.report.content import CoverageRow
+from auditor.report.content import CoverageRow, SuppressionFacts
 from auditor.report.figures import Figures
+from auditor.report.labels import Labels
 from auditor.report.tables import Content
+from auditor.words import Words as Catalogue
 
 SCHEMA_VERSION = 1
+_OPEN = ("power_state", "reasons")  # codes that Azure, or a later version, may add to
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -47,6 +51,7 @@ class Document(Struct, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...]
     changes: tuple[Change, ...] | None
     findings: tuple[Finding, ...]
+    suppressions: tuple[SuppressionFacts, ...] = ()
 
 
 def write_json(content: Content, path: Path) -> None:
@@ -59,6 +64,7 @@ def write_json(content: Content, path: Path) -> None:
         "subscriptions": report.subscriptions,
         "coverage": report.coverage,
         "gaps": report.gaps,
+        "suppressions": report.suppressions,
         "changes": report.changes,
     }
     findings = content.tables[0].items
@@ -87,5 +93,22 @@ def read_json(path: Path) -> Document:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of `report.json`."""
-    return msgspec.json.schema(Document)
+    """The JSON Schema of `report.json`: its structure, the columns in words and the codes of those that have a list.
+
+    Within a version properties are added, never renamed or taken away; readers pass over what they do not know.
+    """
+    described: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"report.json of auditor, schema version {SCHEMA_VERSION}",
+        **msgspec.json.schema(Document),
+    }
+    notes, codes = Labels.load("en").notes, Catalogue.load("en").codes()
+    for definition in described["$defs"].values():
+        definition["description"] = cleandoc(definition["description"])
+    for name in ("Finding", "NicFinding"):
+        for key, value in described["$defs"][name]["properties"].items():
+            if key in notes:
+                value["description"] = notes[key]
+            if key in codes and key not in _OPEN:
+                value["enum"] = ["", *codes[key]]
+    return described

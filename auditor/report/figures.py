@@ -37,6 +37,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     suppressed: int
     gaps: int  # things that could not be read
     actions: tuple[Action, ...]
+    suppressions_expired: int = 0  # entries of the config that no longer apply
 
 
 def summary(report: Report, words: Words) -> Figures:
@@ -83,6 +84,7 @@ def figures(report: Report, todo: Sequence[Action]) -> Figures:
         via_firewall=via,
         firewalls=len({f.firewall_id.lower() for f in findings if f.firewall_id}),
         suppressed=hidden,
+        suppressions_expired=sum(entry.state == "expired" for entry in report.suppressions),
         gaps=len(report.gaps),
         actions=tuple(todo),
     )

@@ -9,6 +9,7 @@ from typing import Any
 from auditor.report.cells import fitting, web_link
 from auditor.report.columns import COLUMNS
 from auditor.report.labels import Labels
+from auditor.report.rows import SUPPRESSIONS
 from auditor.report.styles import FAINT, LINE, LINK, MUTED, NAVY, PAPER, Styles
 from auditor.report.tables import STATUSES, Content
 
@@ -46,11 +47,11 @@ class Legend:
             if explained not in seen:
                 lines += [Line(column.key, *entry) for entry in explained]
                 seen.add(explained)
-        lines.append(Line("", "status", labels.columns["status"], labels.text("status")))
-        lines += [
-            Line("status", status, labels.text(f"status_{status}"), labels.text(f"status_{status}_note"))
-            for status in STATUSES
-        ]
+        for own, listed in (("status", STATUSES), ("suppression", SUPPRESSIONS)):
+            lines.append(Line("", own, labels.columns[own], labels.text(own)))
+            lines += [
+                Line(own, code, labels.text(f"{own}_{code}"), labels.text(f"{own}_{code}_note")) for code in listed
+            ]
         lines.append(Line("", "change", labels.columns["change"], labels.text("change")))
         lines += [
             Line("change", code, words.title("change", code), words.sentence("change", code))

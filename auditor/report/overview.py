@@ -120,8 +120,8 @@ def _head(page: _Page, styles: Styles, content: Content) -> int:
     else:
         page.put(2, 1, text("complete"), styles.of(font_size=10, font_color=MUTED))
     row = 3
-    if content.figures.suppressed:
-        sentence = text("suppressed", count=content.figures.suppressed)
+    if report.suppressions:
+        sentence = text("suppressed", count=content.figures.suppressed, expired=content.figures.suppressions_expired)
         page.put(row, 1, sentence, styles.of(font_size=10, font_color=MUTED), link="internal:'Suppressed'!A1")
         row += 1
     if report.changes is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -11,11 +12,12 @@ from msgspec import Struct
 from auditor.model.finding import Finding, NicFinding
 from auditor.model.ids import key, name_of, subscription_of
 from auditor.policy.facts import SubscriptionFacts
-from auditor.report.content import Words
+from auditor.report.content import SuppressionFacts, Words
 from auditor.report.labels import Labels
 
 RISKS = ("high", "medium", "low", "none")
 VERDICTS = ("open", "restricted", "conditional", "blocked", "unknown")
+SUPPRESSIONS = ("expired", "in-force", "idle")
 NOTHING_TO_DO = frozenset({"", "no-action"})
 
 _WEIGHT = {"high": 10, "medium": 3, "low": 1}  # a thing to do that settles one high risk comes before three medium ones
@@ -54,6 +56,13 @@ class NicRow(NamedTuple):
 
     finding: Finding
     nic: NicFinding
+
+
+class SuppressionRow(NamedTuple):
+    """A suppression and a VM it is about, None where it is about none: a row of `suppressed.csv`."""
+
+    entry: SuppressionFacts
+    finding: Finding | None
 
 
 class SubscriptionRow(Struct, frozen=True, kw_only=True):
@@ -96,6 +105,13 @@ def called(target: str, subscriptions: Mapping[str, str]) -> str:
 
 def nic_rows(findings: Iterable[Finding]) -> list[NicRow]:
     return [NicRow(finding, nic) for finding in findings for nic in finding.nics]
+
+
+def suppression_rows(entries: Sequence[SuppressionFacts], findings: Iterable[Finding]) -> list[SuppressionRow]:
+    """One for each suppression and VM, those that expired first, then by last day; each once where it has no VM."""
+    by_id = {key(finding.vm_id): finding for finding in findings} if entries else {}
+    ordered = sorted(entries, key=lambda e: (SUPPRESSIONS.index(e.state), e.until or date.max))
+    return [SuppressionRow(entry, by_id.get(key(vm_id))) for entry in ordered for vm_id in entry.vm_ids or ("",)]
 
 
 def firewalled(findings: Iterable[Finding]) -> list[Finding]:

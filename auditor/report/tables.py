@@ -24,7 +24,7 @@ from auditor.report.content import CoverageRow, Report, Words
 from auditor.report.figures import Figures, figures, names_of
 from auditor.report.history import Entry, comparable
 from auditor.report.labels import Labels
-from auditor.report.rows import actions, firewalled, in_order, nic_rows, subscription_rows
+from auditor.report.rows import actions, firewalled, in_order, nic_rows, subscription_rows, suppression_rows
 
 CHUNK = 2_000  # rows in hand at a time
 STATUSES = ("failed", "refused", "partly", "read")
@@ -70,7 +70,7 @@ def content(report: Report, words: Words, history: tuple[Entry, ...] = ()) -> Co
     findings = in_order(report.findings)
     names = names_of(report)
     todo = actions(findings, words, labels, names)
-    suppressed = [finding for finding in findings if finding.suppressed]
+    hidden = suppression_rows(report.suppressions, findings)
     several = any(len(finding.nics) > 1 for finding in findings)
     counted = figures(report, todo)
     return Content(
@@ -91,7 +91,7 @@ def content(report: Report, words: Words, history: tuple[Entry, ...] = ()) -> Co
             Table("actions", "Actions", ACTION_COLUMNS, todo, wrapped=True),
             Table("azure-firewall", "Azure Firewall", FIREWALL_COLUMNS, firewalled(findings)),
             Table("nics", "NICs", NIC_COLUMNS, nic_rows(findings), frozen=2, optional=not several),
-            Table("suppressed", "Suppressed", SUPPRESSED_COLUMNS, suppressed, optional=not suppressed),
+            Table("suppressed", "Suppressed", SUPPRESSED_COLUMNS, hidden, frozen=2, wrapped=True, optional=not hidden),
             Table(
                 "subscriptions",
                 "Subscriptions",

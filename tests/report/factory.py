@@ -10,7 +10,7 @@ import msgspec
 
 from auditor.model.finding import Finding, Gap, NicFinding
 from auditor.policy.facts import SubscriptionFacts
-from auditor.report.content import CoverageRow, Report
+from auditor.report.content import CoverageRow, Report, SuppressionFacts
 
 TENANT = "7f3c1d20-5b7e-4a94-9a5e-2f6f1d0c8b11"
 SCANNED = "2026-11-20T06:00:00Z"
@@ -208,6 +208,18 @@ def report(findings: Sequence[Finding], **changes: object) -> Report:
                 ("Microsoft.Compute/virtualMachines", "read", 50),
                 ("Microsoft.Network/routeTables", "refused", 0),
             )
+        ],
+        suppressions=[
+            SuppressionFacts(
+                state="in-force",
+                why=f.suppressed,
+                agreed_by="ops",
+                until=date(2027, 6, 30),
+                pattern=f.vm_id,
+                vm_ids=(f.vm_id,),
+            )
+            for f in findings
+            if f.suppressed
         ],
         gaps=[Gap(scope=f"/subscriptions/{guid(0)}", kind="Microsoft.Network/routeTables", status=403)],
         scanned_at=SCANNED,

@@ -14,6 +14,7 @@ from auditor.report.columns import (
     FIREWALL_COLUMNS,
     NIC_COLUMNS,
     SUBSCRIPTION_COLUMNS,
+    SUPPRESSED_COLUMNS,
     row,
 )
 from auditor.report.content import CoverageRow
@@ -37,6 +38,7 @@ TABLES = (
     ACTION_COLUMNS,
     FIREWALL_COLUMNS,
     SUBSCRIPTION_COLUMNS,
+    SUPPRESSED_COLUMNS,
     CHANGE_COLUMNS,
     COVERAGE_COLUMNS,
 )

@@ -1,17 +1,28 @@
 """report.json."""
 
 import json
+from pathlib import Path
 
+import jsonschema
 import msgspec
 import pytest
 
+from auditor.baseline import compared, run_of
+from auditor.config import load
 from auditor.errors import AuditorError
 from auditor.model.finding import Step
 from auditor.report.document import SCHEMA_VERSION, read_json, schema
+from auditor.report.labels import languages
 from auditor.report.rows import in_order
 from auditor.report.write import write_report
+from auditor.scan import judge
+from auditor.snapshot import Snapshot
+from auditor.words import Words
 from tests.report.factory import PlainWords, finding, nic_finding, report, tenant
 from tests.report.hostile import NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTOSO = ROOT / "fixtures" / "contoso"
 
 
 def written(tmp_path, run):
@@ -42,8 +53,40 @@ def test_any_reader_reads_it(tmp_path):
     path = written(tmp_path, report(tenant(5)))
     data = json.loads(path.read_text(encoding="utf-8"))
     document = schema()["$defs"]["Document"]
-    assert set(data) == set(document["properties"]) == set(document["required"])
+    assert set(document["required"]) <= set(data) == set(document["properties"])
     assert sum(line.startswith('{"subscription_id"') for line in path.read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize("lang", languages())
+def test_a_real_report_keeps_its_schema(tmp_path, lang):
+    """What a scan of the composed estate writes, with a baseline, is valid; a code that there is not is refused."""
+    config = load(CONTOSO / "auditor.toml")
+    result = judge(Snapshot.open(CONTOSO), config, "2025-07").report
+    run = msgspec.structs.replace(compared(result, run_of(msgspec.structs.replace(result, findings=()))), lang=lang)
+    path = write_report(run, tmp_path, ["json"], Words.load(lang)) / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema(), format_checker=jsonschema.FormatChecker())
+    assert [error.message for error in validator.iter_errors(data)] == []
+    assert data["changes"]
+    assert data["suppressions"]
+    data["findings"][0]["smtp"] = "perhaps"
+    assert ["perhaps" in error.message for error in validator.iter_errors(data)] == [True]
+
+
+def test_the_published_schema_is_this_one():
+    """docs/report.schema.json is the schema of this version; `auditor scan --schema` prints it anew."""
+    published = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(published)
+    assert published == json.loads(json.dumps(schema()))
+
+
+def test_a_report_of_before_suppressions_were_listed(tmp_path):
+    """Properties that were added within the version may be missing: an older file still reads."""
+    path = written(tmp_path, report(tenant(3)))
+    data = json.loads(path.read_text(encoding="utf-8"))
+    del data["suppressions"], data["figures"]["suppressions_expired"]
+    path.write_text(json.dumps(data))
+    assert len(read_json(path).findings) == 3
 
 
 def test_an_empty_report_reads_back(tmp_path):
