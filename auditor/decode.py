@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, field
 
 from auditor.model import resources as r
-from auditor.model.addresses import V4, V6
+from auditor.model.addresses import V4, V6, parse
 from auditor.model.finding import Gap
 from auditor.model.ids import SUBSCRIPTION, key, kind_of, name_of, parent_of, subscription_of
 
@@ -49,6 +49,23 @@ def refs(values: list[Ref] | None) -> tuple[str, ...]:
 def both(single: str | None, plural: list[str] | None) -> tuple[str, ...]:
     """ARM keeps one value in one field and several in another; either may be null or empty."""
     return (*((single,) if single else ()), *(p for p in plural or () if p))
+
+
+def networks(texts: Iterable[str]) -> tuple[str, ...]:
+    """These texts, all of which must be prefixes: an answer with one that is none is not to be trusted."""
+    listed = tuple(texts)
+    for text in listed:
+        if not _is_network(text):
+            raise msgspec.ValidationError(f"{text!r} is no prefix")
+    return listed
+
+
+def _is_network(text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 # ---- subscriptions
@@ -360,6 +377,9 @@ class VnetWire(Wire):
     properties: VnetProperties
 
 
+_VNETS = "Microsoft.Network/virtualNetworks"
+
+
 def prefixes_of(space: AddressSpace | None) -> tuple[str, ...]:
     return tuple(space.address_prefixes or ()) if space else ()
 
@@ -394,9 +414,13 @@ def peering(w: PeeringWire) -> r.Peering:
 
 def virtual_network(w: VnetWire, t: r.Tenant) -> None:
     p = w.properties
+    space = prefixes_of(p.address_space)
+    for text in space:
+        if not _is_network(text):
+            t.add_gap(Gap(w.id, _VNETS, 0, "MalformedDocument", f"{text!r} is no prefix"))
     vnet = r.VirtualNetwork(
         id=w.id,
-        prefixes=prefixes_of(p.address_space),
+        prefixes=tuple(text for text in space if _is_network(text)),
         subnets=tuple(subnet(s, w.id) for s in p.subnets or ()),
         peerings=tuple(peering(x) for x in p.virtual_network_peerings or ()),
         nat_gateway=ref(p.default_public_nat_gateway),
@@ -442,6 +466,8 @@ class NsgWire(Wire):
     properties: NsgProperties
 
 
+_OUTBOUND = {"outbound": True, "inbound": False}
+
 # Azure adds these to every NSG; some sources (templates, old API versions) do not list them.
 DEFAULT_OUTBOUND_RULES = (
     ("AllowVnetOutBound", 65000, "allow", "VirtualNetwork", "VirtualNetwork"),
@@ -479,7 +505,7 @@ def rule(w: RuleWire) -> r.Rule:
         name=w.name or name_of(w.id),
         priority=p.priority,
         access=p.access.lower(),
-        outbound=p.direction.lower() == "outbound",
+        outbound=_OUTBOUND.get(p.direction.lower()),
         protocol=p.protocol.lower(),
         source_ports=both(p.source_port_range, p.source_port_ranges),
         ports=both(p.destination_port_range, p.destination_port_ranges),
@@ -524,7 +550,7 @@ class AdminAnswer(Wire):
 
 
 def items(values: list[AdminItem] | None) -> tuple[str, ...]:
-    return tuple(v.address_prefix or "*" for v in values or ()) or ("*",)
+    return tuple(v.address_prefix or "" for v in values or ()) or ("*",)
 
 
 def admin_rules(w: AdminAnswer, t: r.Tenant) -> None:
@@ -534,7 +560,7 @@ def admin_rules(w: AdminAnswer, t: r.Tenant) -> None:
             name=name_of(x.id),
             priority=x.properties.priority,
             access=x.properties.access.lower(),
-            outbound=x.properties.direction.lower() == "outbound",
+            outbound=_OUTBOUND.get(x.properties.direction.lower()),
             protocol=x.properties.protocol.lower(),
             source_ports=tuple(x.properties.source_port_ranges or ("*",)),
             ports=tuple(x.properties.destination_port_ranges or ("*",)),
@@ -589,7 +615,7 @@ def effective_rule(w: EffectiveRuleWire, nsg_id: str) -> r.Rule:
         name=name_of(w.name),
         priority=w.priority,
         access=w.access.lower(),
-        outbound=w.direction.lower() == "outbound",
+        outbound=_OUTBOUND.get(w.direction.lower()),
         protocol="*" if w.protocol.lower() == "all" else w.protocol.lower(),
         source_ports=both(w.source_port_range, w.source_port_ranges),
         ports=both(w.destination_port_range, w.destination_port_ranges),
@@ -686,7 +712,7 @@ def effective_routes(w: EffectiveRouteAnswer, t: r.Tenant) -> None:
     rows = tuple(
         r.EffectiveRoute(
             source=(x.source or "unknown").lower(),
-            prefixes=tuple(x.address_prefix or ()),
+            prefixes=networks(x.address_prefix or ()),
             hop_type=x.next_hop_type.lower().replace(" ", ""),
             hop_ips=tuple(x.next_hop_ip_address or ()),
             name=x.name or "",
@@ -712,7 +738,7 @@ def hub_effective_routes(w: HubEffectiveAnswer, t: r.Tenant) -> None:
     _, _, asked_of = key(w.id).partition("/effectiveroutes/")
     rows = tuple(
         r.EffectiveRoute(
-            "hub", tuple(x.address_prefixes or ()), (x.next_hop_type or "").lower(), tuple(x.next_hops or ())
+            "hub", networks(x.address_prefixes or ()), (x.next_hop_type or "").lower(), tuple(x.next_hops or ())
         )
         for x in w.value
     )
@@ -732,7 +758,9 @@ class LearnedAnswer(Wire):
 
 def learned_routes(w: LearnedAnswer, t: r.Tenant) -> None:
     rows = tuple(
-        r.EffectiveRoute((x.origin or "").lower(), (x.network,), "virtualnetworkgateway", both(x.next_hop, None))
+        r.EffectiveRoute(
+            (x.origin or "").lower(), networks((x.network,)), "virtualnetworkgateway", both(x.next_hop, None)
+        )
         for x in w.value
     )
     t.learned_routes.setdefault(key(w.id).rpartition("/")[0], rows)
@@ -949,9 +977,11 @@ class GroupWire(Wire):
     properties: GroupProperties
 
 
-def network_rule(w: NetworkRuleWire, where: str) -> r.NetworkRule:
-    protocols = w.ip_protocols if w.ip_protocols is not None else w.protocols
+def network_rule(w: NetworkRuleWire, where: str, plain: bool) -> r.NetworkRule:
+    """A network rule; one of a type that nobody knows (`plain` False) may concern anything."""
+    protocols = (w.ip_protocols if w.ip_protocols is not None else w.protocols) if plain else ["any"]
     conditions = {
+        "ruleType": not plain,
         "sourceGeoLocations": w.source_geo_locations,
         "destinationGeoLocations": w.destination_geo_locations,
         "sourceKubeSelectorGroups": w.source_kube_selector_groups,
@@ -964,9 +994,12 @@ def network_rule(w: NetworkRuleWire, where: str) -> r.NetworkRule:
         destinations=tuple(w.destination_addresses or ()),
         destination_groups=tuple(w.destination_ip_groups or ()),
         fqdns=tuple(w.destination_fqdns or ()),
-        ports=tuple(w.destination_ports or ()),
+        ports=tuple(w.destination_ports or ()) if plain else ("*",),
         unknown_fields=tuple(name for name, value in conditions.items() if value),
     )
+
+
+_NO_NETWORK_RULE = frozenset({"applicationrule", "natrule"})
 
 
 def collection(w: CollectionWire, name: str, where: str, classic: bool) -> r.NetworkCollection | None:
@@ -977,9 +1010,9 @@ def collection(w: CollectionWire, name: str, where: str, classic: bool) -> r.Net
             return None
         raise msgspec.ValidationError(f"rule collection {name!r} has no action or no priority")
     chosen = tuple(
-        network_rule(x, f"{where}/{name}")
+        network_rule(x, f"{where}/{name}", classic or (x.rule_type or "").lower() == "networkrule")
         for x in w.rules or ()
-        if classic or (x.rule_type or "").lower() == "networkrule"
+        if classic or (x.rule_type or "").lower() not in _NO_NETWORK_RULE
     )
     return r.NetworkCollection(name, w.priority, action == "allow", chosen) if chosen else None
 
@@ -1155,7 +1188,7 @@ class LocalGatewayWire(Wire):
 
 
 def local_gateway(w: LocalGatewayWire, t: r.Tenant) -> None:
-    prefixes = prefixes_of(w.properties.local_network_address_space)
+    prefixes = networks(prefixes_of(w.properties.local_network_address_space))
     t.local_gateways.setdefault(key(w.id), r.LocalGateway(w.id, prefixes))
 
 
@@ -1423,7 +1456,7 @@ def add(document: bytes, tenant: r.Tenant) -> None:
     """
     try:
         header = _HEADER.decode(document)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokenDocument(str(error)) from error
     kind = (header.type or "").lower() or kind_of(header.id)
     read = READERS.get(kind)
@@ -1439,7 +1472,7 @@ def add(document: bytes, tenant: r.Tenant) -> None:
         if kind in VM_KINDS:
             unreadable = r.VirtualMachine(header.id, name_of(header.id), "", None, instance=kind == VM_KINDS[1])
             tenant.vms.setdefault(key(header.id), unreadable)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokenDocument(str(error)) from error
 
 
@@ -1450,6 +1483,8 @@ def _old_resource(document: bytes, tenant: r.Tenant) -> None:
             READERS[_DATED](document, tenant)
         except msgspec.ValidationError:
             return  # a date of another type dates nothing
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BrokenDocument(str(error)) from error
 
 
 def tenant(documents: Iterable[bytes], gaps: Iterable[Gap] = (), cloud: str = "AzureCloud") -> r.Tenant:

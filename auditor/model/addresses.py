@@ -142,6 +142,8 @@ def parse(text: str) -> AddressSet:
         if low.version != high.version or int(low) > int(high):
             raise ValueError(f"{text!r} is no address range")
         return AddressSet(((int(low), int(high)),), low.max_prefixlen)
+    if not text.partition("/")[2].strip().isdigit() and "/" in text:
+        raise ValueError(f"{text!r} has no prefix length")  # the library would take a mask
     network = ip_network(text.strip(), strict=False)
     return AddressSet(((int(network.network_address), int(network.broadcast_address)),), network.max_prefixlen)
 

@@ -85,7 +85,7 @@ class Rule(Struct, frozen=True):
     name: str
     priority: int
     access: str  # allow, deny, alwaysallow
-    outbound: bool
+    outbound: bool | None  # None: a direction that nobody knows
     protocol: str
     source_ports: tuple[str, ...]
     ports: tuple[str, ...]

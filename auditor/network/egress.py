@@ -19,7 +19,7 @@ from auditor.model.resources import IpConfiguration, Nic, Rule, Subnet, Tenant, 
 from auditor.network.firewall import FirewallRules
 from auditor.network.gateways import Gateways
 from auditor.network.hop import APPLIANCE, FIREWALL
-from auditor.network.lines import ALLOW, ALWAYS, DENY, NAMED, PASS, LineList, Ruling, VnetTag
+from auditor.network.lines import ALLOW, ALWAYS, DENY, NAMED, PASS, LineList, Ruling, VnetTag, reason_of
 from auditor.network.lines import UNKNOWN as UNDECIDED
 from auditor.network.outbound import Outbound, OutboundMethods
 from auditor.network.routes import RoutePart, Routes, RouteView
@@ -237,6 +237,8 @@ class _Join:
         gates.append(firewall_gate)
         outcome, decided_by, decided_id, allowed, unknown = settle(gates, self.everything)
         names = firewall_gate.names
+        if outcome == UNKNOWN and names:
+            self.gaps.extend(f"fqdn {name}" for name in names)
         possible = allowed | unknown
         slices = tuple(
             Slice(
@@ -309,6 +311,7 @@ class _Join:
         gates: list[Gate] = []
         passing, allowed = self.everything, self.nothing
         bypassed = self.nothing  # where an AlwaysAllow may hold, so that no NSG's Deny is certain
+        bypass: Ruling | None = None
         deciders: dict[str, Ruling] = {}
         for gate, lines, resource_id in lists:
             if lines is None:
@@ -319,13 +322,20 @@ class _Join:
             ruling = lines.decide(self.source, self.groups, self.place.view.vnet_tag)
             deciders[gate] = ruling
             self._compare(gate, lines, ruling)
-            denied = (ruling.held(DENY, NAMED) & passing) - bypassed
-            undecided = (ruling.held(UNDECIDED) | bypassed) & passing
+            held = ruling.held(DENY, NAMED) & passing
+            denied = held - bypassed
+            # Where only an AlwaysAllow is in doubt it matters to what the NSGs deny.
+            own_doubt = ruling.doubtful(DENY) if gate == "admin-rule" else ruling.held(UNDECIDED)
+            undecided = (own_doubt & passing) | (held & bypassed)
+            self._unresolved(ruling, own_doubt & passing)
+            if bypass is not None:
+                self._unresolved(bypass, held & bypassed)
             decider = ruling.decider(passing, DENY) or ruling.decider(passing, ALLOW) or ruling.decider(passing, ALWAYS)
             gates.append(Gate(gate, decider.id if decider else resource_id, denied, undecided))
             self._rule_notes(gate, ruling, resource_id, denied, undecided, passing, lines)
             always = ruling.held(ALWAYS)
-            bypassed |= ruling.doubtful(ALWAYS)
+            if gate == "admin-rule":
+                bypass, bypassed = ruling, ruling.doubtful(ALWAYS)
             allowed |= always & passing
             passing = passing - always
         return gates, *self._rules_code(gates, deciders, allowed)
@@ -386,8 +396,6 @@ class _Join:
         passing: AddressSet,
         lines: LineList,
     ) -> None:
-        for text in ruling.unresolved:
-            self.note("tag-unknown", gap=f"serviceTags {text}")
         if ruling.source_ports:
             self.note("source-port-rule")
             self.inferred = True
@@ -407,6 +415,11 @@ class _Join:
             self.note("admin-rule-denies")
         elif gate == "admin-rule" and ruling.held(ALWAYS):
             self.note("admin-rule-allows")
+
+    def _unresolved(self, ruling: Ruling, within: AddressSet) -> None:
+        """Name what leaves some of these destinations unknown."""
+        for text in ruling.unresolved_in(within):
+            self.note(reason_of(text), gap=text)
 
     def _excerpt(self, ruling: Ruling) -> None:
         """Say so where the shipped excerpt of service tags had to stand for the tenant's own list."""
@@ -546,7 +559,7 @@ class _Join:
         if ruling.names:
             self.note("firewall-fqdn")
         self._excerpt(ruling)
-        self._firewall_gaps(ruling)
+        self._unresolved(ruling, addresses)
         best = ruling.decider(addresses, ALLOW) if allowed else ruling.decider(addresses, DENY)
         rule = best.id if best else ""
         if not rule and ruling.names:
@@ -556,16 +569,6 @@ class _Join:
     def _named_rule(self, way: Way) -> str:
         lines = self.network._firewall_rules.lines(way.firewall) if way.firewall else None
         return lines.naming(self.source) if lines is not None else ""
-
-    def _firewall_gaps(self, ruling: Ruling) -> None:
-        codes = {
-            "ipGroups": "ip-group-not-seen",
-            "firewallPolicies": "parent-policy-not-seen",
-            "ruleCollectionGroups": "firewall-rules-not-seen",
-            "serviceTags": "tag-unknown",
-        }
-        for text in ruling.unresolved:
-            self.note(codes.get(text.partition(" ")[0], "firewall-rules-not-seen"), gap=text)
 
     def _slice(self, part: RoutePart, way: Way) -> Slice:
         path, kind = way.path, way.kind

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet
+from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet
 from auditor.model.ids import key, name_of
 from auditor.model.resources import (
     Firewall,
@@ -21,7 +21,7 @@ from auditor.model.resources import (
     RuleCollectionGroup,
     Tenant,
 )
-from auditor.network.lines import ALLOW, DENY, HOST, Line, LineList, holds_port
+from auditor.network.lines import ALLOW, DENY, HOST, Line, LineList, holds_port, not_known
 from auditor.network.tags import Tags
 
 _GROUPS = "microsoft.network/firewallpolicies/rulecollectiongroups"
@@ -82,35 +82,41 @@ class FirewallRules:
         """The lines of collections, by priority."""
         for collection in sorted(collections, key=lambda c: c.priority):
             for rule in collection.rules:
-                if holds_port(rule.ports) and not {"tcp", "any"}.isdisjoint(rule.protocols):
-                    line = self._line(rule, collection.allow)
-                    if line is not None:
-                        yield line
+                doubts = tuple(_doubts(rule))
+                # A Deny of some hosts by name leaves the rest as it is.
+                if _concerns(rule) and (collection.allow or not rule.fqdns):
+                    yield self._line(rule, collection.allow, doubts)
 
-    def _line(self, rule: NetworkRule, allow: bool) -> Line | None:
-        if rule.fqdns and not allow:
-            return None  # a Deny of some hosts by name leaves the rest as it is
-        sources, unseen_sources = self._addresses(rule.sources, rule.source_groups)
-        destinations, unseen = self._addresses(rule.destinations, rule.destination_groups)
+    def _line(self, rule: NetworkRule, allow: bool, doubts: tuple[str, ...]) -> Line:
+        sources: AddressSet | None
+        sources, unseen_sources = self._addresses(rule, rule.sources, rule.source_groups)
+        destinations, unseen = self._addresses(rule, rule.destinations, rule.destination_groups)
+        if not (rule.sources or rule.source_groups):
+            sources = None  # a condition says for whom
+        if not (rule.destinations or rule.destination_groups or rule.fqdns):
+            destinations = EVERYTHING[V4]
         return Line(
             id=rule.id,
             label=name_of(rule.id),
             accesses=frozenset({ALLOW if allow else DENY}),
             destinations=destinations & PUBLIC[V4],
-            sources=None if "*" in rule.sources else sources,
+            sources=sources if sources != EVERYTHING[V4] else None,
             unresolved=(*unseen, *(HOST + fqdn for fqdn in rule.fqdns)),
             unseen_sources=unseen_sources,
-            conditions=rule.unknown_fields,
+            maybe_sources=EVERYTHING[V4] if unseen_sources else EMPTY[V4],
+            conditions=(*(f"{field} {rule.id}" for field in rule.unknown_fields), *doubts),
             excerpt=self._tags.rests_on_excerpt(rule.destinations),
         )
 
-    def _addresses(self, texts: Iterable[str], groups: Iterable[str]) -> tuple[AddressSet, tuple[str, ...]]:
+    def _addresses(
+        self, rule: NetworkRule, texts: Iterable[str], groups: Iterable[str]
+    ) -> tuple[AddressSet, tuple[str, ...]]:
         """The addresses of prefixes, ranges, tags and IP groups, and the names of those that are not known."""
         found, unseen = [], []
         for text in texts:
             resolved = self._tags.resolve(text, V4)
             if resolved is None:
-                unseen.append(f"serviceTags {text}")
+                unseen.append(not_known(text, rule.id))
             else:
                 found.append(resolved)
         for group in groups:
@@ -118,8 +124,33 @@ class FirewallRules:
             if members is None:
                 unseen.append(f"ipGroups {group}")
             else:
-                found += [s for s in (self._tags.resolve(m, V4) for m in members) if s is not None]
+                sets = [(m, self._tags.resolve(m, V4)) for m in members]
+                found += [s for _, s in sets if s is not None]
+                unseen += [not_known(m, group) for m, s in sets if s is None]
         return AddressSet.union(found), tuple(unseen)
+
+
+_PROTOCOLS = frozenset({"tcp", "udp", "icmp", "any"})
+
+
+def _concerns(rule: NetworkRule) -> bool:
+    """Whether a rule is, or may be, about TCP 25."""
+    protocols = set(rule.protocols)
+    tcp = protocols & {"tcp", "any"} or not protocols <= _PROTOCOLS or not protocols
+    return bool(tcp) and holds_port(rule.ports) is not False
+
+
+def _doubts(rule: NetworkRule) -> Iterator[str]:
+    """What of a rule cannot be understood, so that it may hold or not."""
+    protocols = set(rule.protocols)
+    if not protocols & {"tcp", "any"}:
+        yield f"malformed protocols={','.join(rule.protocols)!r} {rule.id}"
+    if not holds_port(rule.ports):
+        yield f"malformed ports={','.join(rule.ports)!r} {rule.id}"
+    if not (rule.sources or rule.source_groups or rule.unknown_fields):
+        yield f"malformed source='' {rule.id}"
+    if not (rule.destinations or rule.destination_groups or rule.fqdns or rule.unknown_fields):
+        yield f"malformed destination='' {rule.id}"
 
 
 def _classic(firewall: Firewall, rules: FirewallRules) -> Iterator[Line]:

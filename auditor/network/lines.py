@@ -9,12 +9,13 @@ settles that only where it agrees with all that is remembered. No verdict hangs 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from msgspec import Struct
 
 from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet
+from auditor.network.tags import is_tag
 
 ALLOW, DENY, ALWAYS, PASS, UNKNOWN = "allow", "deny", "always", "pass", "unknown"
 NAMED = "named"  # denied but for hosts that an allowing line knows by name only
@@ -40,9 +41,9 @@ class VnetTag(Struct, frozen=True):
 class Line(Struct, frozen=True):
     """One rule, cut down to TCP 25.
 
-    `accesses` has more than one outcome where the rules that stand here could not be read. `sources` None means any.
-    `unresolved` names destinations that are not known, `unseen_sources` sources that are not; `conditions` names what
-    else would have to be known before the line holds for certain.
+    `accesses` has more than one outcome where the rules that stand here could not be read. `sources` None means any;
+    `maybe_sources` are those that it may be for. What is not known is named in a form that `reason_of` tells apart:
+    `unresolved` destinations, `unseen_sources`, and `conditions` that would have to hold besides.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Line(Struct, frozen=True):
     vnet: bool = False
     unresolved: tuple[str, ...] = ()
     unseen_sources: tuple[str, ...] = ()
+    maybe_sources: AddressSet = EMPTY[V4]
     conditions: tuple[str, ...] = ()
     source_ports: bool = False
     excerpt: bool = False  # a service tag of the shipped excerpt is among the destinations
@@ -115,7 +117,12 @@ class Ruling(Struct, frozen=True, dict=True):
     @cached_property
     def unresolved(self) -> tuple[str, ...]:
         """Everything that leaves a part unknown."""
-        return tuple(dict.fromkeys(u for p in self.parts if p.access == UNKNOWN for u in p.unresolved))
+        return self.unresolved_in(PUBLIC[self.bits])
+
+    def unresolved_in(self, addresses: AddressSet) -> tuple[str, ...]:
+        """What leaves some of these destinations unknown."""
+        open_parts = (p for p in self.parts if p.access == UNKNOWN and p.addresses & addresses)
+        return tuple(dict.fromkeys(u for p in open_parts for u in p.unresolved))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -135,7 +142,8 @@ class LineList:
         self.bits = bits
         self._last = last
         self._lines = tuple(lines)
-        spans = [span for line in self._lines if line.sources is not None for span in line.sources.spans]
+        sets = [s for line in self._lines for s in (line.sources, line.maybe_sources) if s is not None]
+        spans = [span for s in sets for span in s.spans]
         self._edges = sorted({edge for low, high in spans for edge in (low, high + 1)})
         self.groups = frozenset(g for line in self._lines for g in line.groups)
         self._rulings: dict[tuple[int, frozenset[str], VnetTag], Ruling] = {}
@@ -203,7 +211,9 @@ def _settle(maybe: frozenset[str], why: tuple[str, ...], access: str) -> str:
 def _take(left: _Left, line: Line, definite: AddressSet, possible: AddressSet, parts: list[Part]) -> _Left:
     """Let one line decide its part of what is left; returns the rest."""
     rest: _Left = []
-    why = (*line.unresolved, *line.unseen_sources, *line.conditions) or (line.label,)
+    ports = (f"sourcePorts {line.id}",) if line.source_ports else ()
+    tag = ("serviceTags VirtualNetwork",) if line.vnet else ()
+    why = (*line.unresolved, *line.unseen_sources, *line.conditions, *ports) or tag or (f"sourceAddress {line.id}",)
     for addresses, maybe, reasons in left:
         hit = addresses & definite
         if hit:
@@ -226,24 +236,57 @@ def _matches(line: Line, source: int | None, groups: frozenset[str]) -> bool | N
         return True
     if line.sources is None or (source is not None and source in line.sources):
         return True
-    return None if line.unseen_sources or (source is None and line.sources) else False
+    if source is None:
+        return None if line.sources or line.maybe_sources else False
+    return None if source in line.maybe_sources else False
 
 
-def holds_port(ranges: Iterable[str], port: int = 25) -> bool:
-    """Whether `*`, a port, or a range `a-b` among the texts holds the port. Empty texts hold nothing."""
-    for text in ranges:
-        if text == "*":
-            return True
-        low, dash, high = text.strip().partition("-")
-        try:
-            if int(low) <= port <= int(high if dash else low):
-                return True
-        except ValueError:
-            continue
-    return False
+def holds_port(ranges: Iterable[str], port: int = 25) -> bool | None:
+    """Whether `*`, a port, or a range `a-b` among the texts holds the port; None where a text is none of these."""
+    spans = [_ports(text) for text in ranges]
+    if any(span is not None and span[0] <= port <= span[1] for span in spans):
+        return True
+    return False if spans and None not in spans else None
 
 
-def any_port(ranges: Iterable[str]) -> bool:
+def any_port(ranges: Sequence[str]) -> bool:
     """Whether the source ports are not restricted."""
-    listed = [t.strip() for t in ranges]
-    return not listed or any(t in ("*", "0-65535", "1-65535") for t in listed)
+    reached, spans = 0, sorted(span for span in map(_ports, ranges) if span is not None)
+    for low, high in spans:
+        if low > max(reached + 1, 1):
+            return False
+        reached = max(reached, high)
+    return reached >= 65535 or not ranges
+
+
+def _ports(text: str) -> tuple[int, int] | None:
+    """First and last port of `*`, a port or a range; None where the text is none of these."""
+    if text.strip() == "*":
+        return 0, 65535
+    low, dash, high = text.partition("-")
+    try:
+        return int(low), int(high if dash else low)
+    except ValueError:
+        return None
+
+
+_REASONS = {
+    "serviceTags": "tag-unknown",
+    "networkGroups": "rules-unknown",
+    "sourceAddress": "rules-unknown",
+    "sourcePorts": "source-port-rule",
+    "ipGroups": "ip-group-not-seen",
+    "firewallPolicies": "parent-policy-not-seen",
+    "ruleCollectionGroups": "firewall-rules-not-seen",
+    "malformed": "malformed-document",
+}
+
+
+def reason_of(unresolved: str) -> str:
+    """The reason code for what leaves a part unknown; conditions that the tool cannot judge are features."""
+    return _REASONS.get(unresolved.partition(" ")[0], "unknown-feature")
+
+
+def not_known(text: str, where: str) -> str:
+    """How address text that holds nothing known stands among the unresolved; `where` is the resource that has it."""
+    return f"serviceTags {text}" if is_tag(text) else f"malformed {text!r} {where}"

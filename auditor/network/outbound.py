@@ -26,6 +26,7 @@ from auditor.model.resources import (
     VirtualMachine,
 )
 
+_PROTOCOLS = frozenset({"tcp", "udp", "all"})
 _NAT, _LB = "microsoft.network/natgateways", "microsoft.network/loadbalancers"
 
 
@@ -141,6 +142,10 @@ class OutboundMethods:
                 return way
             if lb is not None and any(f.public_ip or f.public_prefix for f in lb.frontends):
                 public[pool] = lb
+        odd = next((r for p in public for r in public[p].rules if p in r.pools and r.protocol not in _PROTOCOLS), None)
+        if odd is not None:
+            gap = f"malformed protocol={odd.protocol!r} {odd.id}"
+            return Outbound("unknown", decided=odd.id, reasons=("malformed-document",), gap=gap)
         if unseen:
             lb_id = parent_of(next(p for p in configuration.pools if key(p) == unseen))
             return Outbound("unknown", decided=lb_id, gap=f"loadBalancers {lb_id}")

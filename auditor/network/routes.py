@@ -19,7 +19,7 @@ from auditor.model.ids import key, name_of
 from auditor.model.resources import EffectiveRoute, Route, RouteTable, Subnet, Tenant, VirtualNetwork
 from auditor.network.gateways import Gateways
 from auditor.network.hop import APPLIANCE, GATEWAY, INTERNET, LOCAL, NONE, UNKNOWN, Hop
-from auditor.network.lines import VnetTag
+from auditor.network.lines import VnetTag, not_known
 from auditor.network.tags import Tags, is_tag
 from auditor.network.wan import VirtualWan
 
@@ -185,7 +185,7 @@ class Routes:
         unresolved: list[tuple[Route, Hop]] = []
         for route in table.routes if table else ():
             hop = _leaving(hop_of(route.hop_type, route.hop_ips))
-            found = self._tags.resolve(route.prefix, bits)
+            found = self._tags.resolve(route.prefix, bits) if route.prefix != "*" else None
             if self._tags.rests_on_excerpt((route.prefix,)):
                 hop = replace(hop, reasons=(*hop.reasons, "tag-excerpt"))
             label = f"{name_of(table.id) if table else ''}/{route.name} {route.prefix}"
@@ -273,8 +273,9 @@ def _doubt(part: RoutePart, unresolved: list[tuple[Route, Hop]]) -> RoutePart:
     """Any destination may be in a tag whose prefixes are not known, unless it would go the same way."""
     for route, hop in unresolved:
         if hop != part.hop:
-            gap = f"serviceTags {route.prefix}"
-            return replace(part, hop=Hop(UNKNOWN, reasons=("route-tag-unknown",), gap=gap), id=route.id)
+            reason = "route-tag-unknown" if is_tag(route.prefix) else "malformed-document"
+            gap = not_known(route.prefix, route.id)
+            return replace(part, hop=Hop(UNKNOWN, reasons=(reason,), gap=gap), id=route.id)
     return part
 
 

@@ -6,34 +6,58 @@ admin rules in Azure Virtual Network Manager".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet
 from auditor.model.resources import Rule
-from auditor.network.lines import ALLOW, ALWAYS, DENY, PASS, Line, LineList, any_port, holds_port
+from auditor.network.lines import ALLOW, ALWAYS, DENY, PASS, Line, LineList, any_port, holds_port, not_known
 from auditor.network.tags import Tags, is_tag
+
+_NSG = {"allow": ALLOW, "deny": DENY}
+_ADMIN = {"allow": PASS, "alwaysallow": ALWAYS, "deny": DENY}
+_TCP, _OTHERS = frozenset({"tcp", "*", "any"}), frozenset({"udp", "icmp", "icmpv6", "esp", "ah"})
 
 
 def nsg(rules: Iterable[Rule], tags: Tags, bits: int = V4, *, outbound: bool = True) -> LineList:
     """The rules of an NSG, by ascending priority."""
-    return LineList(_lines(rules, tags, bits, {"allow": ALLOW}, outbound), DENY, bits)
+    return LineList(_lines(rules, tags, bits, _NSG, outbound), DENY, bits)
 
 
 def admin(rules: Iterable[Rule], tags: Tags, bits: int = V4) -> LineList:
     """Security admin rules: AlwaysAllow and Deny end the evaluation, Allow and no match pass on to the NSGs."""
-    return LineList(_lines(rules, tags, bits, {"allow": PASS, "alwaysallow": ALWAYS}, True), PASS, bits)
+    return LineList(_lines(rules, tags, bits, _ADMIN, True), PASS, bits)
 
 
-def _lines(rules: Iterable[Rule], tags: Tags, bits: int, accesses: dict[str, str], outbound: bool) -> Iterable[Line]:
+def _lines(rules: Iterable[Rule], tags: Tags, bits: int, accesses: Mapping[str, str], outbound: bool) -> Iterator[Line]:
+    """The rules that concern TCP 25. A word that nobody knows leaves open whether its rule does, and what it says."""
     for rule in rules:
-        concerns = rule.outbound is outbound and rule.protocol in ("tcp", "*", "any") and holds_port(rule.ports)
+        if rule.outbound is not None and rule.outbound is not outbound:
+            continue
+        port = holds_port(rule.ports)
         # Members of application security groups are private addresses: as a destination they hold nothing public.
-        if concerns and (rule.destinations or not rule.destination_groups):
-            yield _line(rule, tags, bits, accesses)
+        elsewhere = rule.destination_groups and not rule.destinations
+        if port is not False and rule.protocol not in _OTHERS and not elsewhere:
+            yield _line(rule, tags, bits, accesses, tuple(_doubts(rule, accesses, port)))
 
 
-def _line(rule: Rule, tags: Tags, bits: int, accesses: dict[str, str]) -> Line:
-    sources, unseen = _sources(rule, tags, bits)
+def _doubts(rule: Rule, accesses: Mapping[str, str], port: bool | None) -> Iterator[str]:
+    """What of a rule cannot be understood, so that it may hold or not."""
+    if rule.access not in accesses:
+        yield f"malformed access={rule.access!r} {rule.id}"
+    if rule.outbound is None:
+        yield f"malformed direction {rule.id}"
+    if rule.protocol not in _TCP:
+        yield f"malformed protocol={rule.protocol!r} {rule.id}"
+    if port is None:
+        yield f"malformed ports={','.join(rule.ports)!r} {rule.id}"
+    if not rule.sources and not rule.source_groups:
+        yield f"malformed source='' {rule.id}"
+    if not rule.destinations and not rule.destination_groups:
+        yield f"malformed destination='' {rule.id}"
+
+
+def _line(rule: Rule, tags: Tags, bits: int, accesses: Mapping[str, str], doubts: tuple[str, ...]) -> Line:
+    sources, maybe, unseen = _sources(rule, tags, bits)
     known, unresolved, vnet = EMPTY[bits], [], False
     for text in rule.destinations or ("*",):
         lowered = text.lower()
@@ -43,39 +67,45 @@ def _line(rule: Rule, tags: Tags, bits: int, accesses: dict[str, str]) -> Line:
         elif lowered == "virtualnetwork":
             vnet = True
         elif (found := tags.resolve(text, bits)) is None:
-            unresolved.append(text)
+            unresolved.append(not_known(text, rule.id))
         else:
             known |= found
+    outcome = accesses.get(rule.access)
     return Line(
         id=rule.id,
         label=f"{rule.name} ({rule.priority})",
-        accesses=frozenset({accesses.get(rule.access, DENY)}),
+        accesses=frozenset({outcome} if outcome else accesses.values()),
         destinations=known & PUBLIC[bits],
         sources=sources,
         groups=rule.source_groups,
         vnet=vnet,
         unresolved=tuple(unresolved),
         unseen_sources=unseen,
+        maybe_sources=maybe,
+        conditions=doubts,
         source_ports=not any_port(rule.source_ports),
         excerpt=tags.rests_on_excerpt(rule.destinations),
     )
 
 
-def _sources(rule: Rule, tags: Tags, bits: int) -> tuple[AddressSet | None, tuple[str, ...]]:
-    """The source addresses of a rule (None: any) and the sources that are not known.
+def _sources(rule: Rule, tags: Tags, bits: int) -> tuple[AddressSet | None, AddressSet, tuple[str, ...]]:
+    """The source addresses of a rule (None: any), those it may be for, and what would tell.
 
-    A NIC's address is always in VirtualNetwork and never in another service tag, which hold public addresses. Network
-    groups of a network manager are ids; who is in one is not known here.
+    A NIC's address is always in VirtualNetwork. Every other service tag holds public addresses, so one that is not
+    known may be for a NIC with a public one only. Network groups of a network manager are ids; who is in one is not
+    known here.
     """
-    if rule.source_groups and not rule.sources:
-        return EMPTY[bits], ()
-    found, unseen = EMPTY[bits], []
-    for text in rule.sources or ("*",):
+    found = maybe = EMPTY[bits]
+    unseen = []
+    for text in rule.sources or (() if rule.source_groups else ("*",)):
+        if text.lower() == "virtualnetwork":
+            return None, EMPTY[bits], ()
         if text.startswith("/subscriptions/"):
             unseen.append(f"networkGroups {text}")
-            continue
-        if text.lower() == "virtualnetwork":
-            return None, ()
-        if not is_tag(text):
-            found |= tags.resolve(text, bits) or EMPTY[bits]
-    return (None, ()) if found == EVERYTHING[bits] else (found, tuple(unseen))
+            maybe = EVERYTHING[bits]
+        elif (resolved := tags.resolve(text, bits)) is not None:
+            found |= resolved
+        else:
+            unseen.append(not_known(text, rule.id))
+            maybe |= PUBLIC[bits] if is_tag(text) else EVERYTHING[bits]
+    return None if found == EVERYTHING[bits] else found, maybe, tuple(unseen)

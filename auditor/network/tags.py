@@ -55,7 +55,7 @@ class Tags:
         return found
 
     def _resolve(self, text: str, bits: int) -> AddressSet | None:
-        if text in ("*", ""):
+        if text == "*":
             return EVERYTHING[bits]
         try:
             parsed = parse(text)
@@ -81,7 +81,10 @@ class Tags:
             return EMPTY[bits]  # 168.63.129.16, which is no Internet destination
         if name not in self._listed and name not in self._fall_back:
             return None
-        return AddressSet.union([s for s in map(parse, self.prefixes(name)) if s.bits == bits], bits)
+        try:
+            return AddressSet.union([s for s in map(parse, self.prefixes(name)) if s.bits == bits], bits)
+        except ValueError:  # a prefix that is none: the tag may hold anything
+            return None
 
     def name_of(self, addresses: AddressSet) -> str:
         """The name of a resolved tag that is just this set of public addresses, or ""."""

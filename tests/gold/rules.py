@@ -189,7 +189,7 @@ class Facts(Struct, frozen=True):
     name: str
     priority: int
     access: str
-    outbound: bool
+    outbound: bool | None
     protocol: str
     ports: frozenset[str]
     source_ports: frozenset[str]

@@ -139,17 +139,20 @@ def port_25(texts: Iterable[str]) -> bool:
     return any(t == "*" or int(t.split("-")[0]) <= 25 <= int(t.split("-")[-1]) for t in texts)
 
 
-def _source(rule: Rule, source: int | None, groups: frozenset[str], bits: int) -> bool | None:
-    """Whether a rule is for this source; service tags but VirtualNetwork hold public addresses, so never a NIC's."""
-    if rule.source_groups:
-        return bool(groups & set(rule.source_groups))
-    answers: list[bool | None] = []
+def _source(rule: Rule, source: int | None, groups: frozenset[str], facts: Facts, bits: int) -> bool | None:
+    """Whether a rule is for this source; service tags but VirtualNetwork hold public addresses only."""
+    answers: list[bool | None] = [bool(groups & set(rule.source_groups))] if rule.source_groups else []
     for text in rule.sources:
         if text == "*" or text.lower() == "virtualnetwork":
             answers.append(True)
         elif text.startswith("/"):
             answers.append(None)
-        elif (text[0].isalpha() and ":" not in text) or bounds(text)[2] != bits:
+        elif text[0].isalpha() and ":" not in text:
+            listed = facts.tags.get(text)
+            may = None if source is None or (listed is None and public(source, bits)) else False
+            own = listed is not None and source is not None and any(holds(t, source, bits) for t in listed)
+            answers.append(True if own else may)
+        elif bounds(text)[2] != bits:
             answers.append(False)
         elif bounds(text)[1] - bounds(text)[0] + 1 == 1 << bits:
             answers.append(True)
@@ -179,7 +182,7 @@ def security_rules(
             if some_ports and rule.access == "deny":
                 continue  # the client's port is ephemeral
             to = any_of(facts.within(text, point, bits) for text in rule.destinations)
-            matches = all_of(_source(rule, source, groups, bits), to, None if some_ports else True)
+            matches = all_of(_source(rule, source, groups, facts, bits), to, None if some_ports else True)
             yield rule.id, matches, (outcomes[rule.access],)
 
     return first_match(tried(), "pass" if admin else "deny")

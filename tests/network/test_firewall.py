@@ -322,7 +322,8 @@ def test_conditions_nobody_can_judge(field):
     world = HubSpoke(collection("c", 200, "Allow", made))
     found = world.finding()
     assert not wrong(found, smtp="unknown", firewall_rules="unknown")
-    assert field in found.gaps
+    assert f"{field} {rule_of(world, 'default', 'c', 'geo')}" in found.gaps
+    assert "unknown-feature" in found.reasons
 
 
 # ---- classic rules
