@@ -27,14 +27,8 @@ _LEVELS = ("low", "medium", "high")
 
 # The reason that best explains why a network gate decides, first that applies.
 _CAUSES = (
-    *(
-        "malformed-document",
-        "nic-not-seen",
-        "subnet-not-seen",
-        "nsg-not-seen",
-        "route-table-not-seen",
-        "firewalls-not-seen",
-    ),
+    "malformed-document",
+    *("nic-not-seen", "subnet-not-seen", "nsg-not-seen", "route-table-not-seen", "firewalls-not-seen"),
     *("firewall-rules-not-seen", "ip-group-not-seen", "parent-policy-not-seen", "hub-not-seen", "next-hop-outside"),
     *("next-hop-unresolved", "next-hop-stale", "next-hop-unreachable", "next-hop-unknown-type", "route-tag-unknown"),
     *("bgp-default-possible", "wan-route-unknown", "firewall-forced-tunnel", "forwarding-off"),
