@@ -271,9 +271,16 @@ def _kind(aspect: _Aspect, old: Finding, new: Finding) -> str:
         was, now = getattr(old, aspect.what), getattr(new, aspect.what)
         if not was or not now:
             return ""
-        if _UNKNOWN in (was, now):
-            return "coverage-lost" if now == _UNKNOWN else "coverage-regained"
+        if kind := _knowledge(was, now):
+            return kind
     return aspect.kind(old, new)
+
+
+def _knowledge(was: str, now: str) -> str:
+    """The kind of change where one of two different codes is unknown, "" where both are known."""
+    if was == now or _UNKNOWN not in (was, now):
+        return ""
+    return "coverage-lost" if now == _UNKNOWN else "coverage-regained"
 
 
 def _change(kind: str, finding: Finding, *differences: _Difference) -> Change:
@@ -324,8 +331,10 @@ def _verdict(finding: Finding) -> str:
 def _verdict_kind(old: Finding, new: Finding) -> str:
     if _sends(new) and not _sends(old):
         return "new-sender"
-    silent = new.smtp == "blocked" and new.ipv6 in ("none", "blocked")
-    return "no-longer-sender" if silent and _sends(old) else "verdict-changed"
+    if new.smtp == "blocked" and new.ipv6 in ("none", "blocked") and _sends(old):
+        return "no-longer-sender"
+    was, now = (old.smtp, new.smtp) if old.smtp != new.smtp else (old.ipv6, new.ipv6)
+    return _knowledge(was, now) or "verdict-changed"
 
 
 def _held_by(old: Finding, new: Finding) -> str:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script, only tests/ is on the path
 
-from fixtures import compose_contoso  # noqa: E402
+from fixtures import compose_contoso, compose_weeks  # noqa: E402
 from fixtures.compose_scenarios import SCENARIOS, Expectations  # noqa: E402
 from tests.arm import Tenant  # noqa: E402
 from tests.program import INCOMPLETE, config_of, contradictions, rows, run, table  # noqa: E402
@@ -45,6 +45,9 @@ def fixtures() -> Iterator[Fixture]:
     """Everything the recipes make."""
     contoso, expect = compose_contoso.compose()
     yield _fixture("contoso", contoso, expect, about=compose_contoso.ABOUT)
+    for week, taken_at in compose_weeks.TAKEN.items():
+        tenant, cells = compose_weeks.compose(week)
+        yield _fixture(f"weeks/{week}", tenant, cells, about=compose_weeks.ABOUT, taken_at=taken_at)
     for scenario in SCENARIOS:
         tenant = Tenant(f"scenario {scenario.name}")
         cells = scenario.build(tenant)
@@ -105,7 +108,7 @@ def check() -> list[str]:
     wanted = made()
     there = {
         path
-        for root in (FIXTURES / "contoso", FIXTURES / "scenarios")
+        for root in (FIXTURES / "contoso", FIXTURES / "scenarios", FIXTURES / "weeks")
         for path in root.rglob("*")
         if path.is_file() and path.name != "expected.csv"
     }
