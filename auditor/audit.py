@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from auditor.config import Config
 from auditor.model.addresses import V4, V6
@@ -70,7 +70,7 @@ class Audit:
                 evidence = Evidence(date.fromisoformat(oldest.created[:10]), "resource", oldest.id)
             except ValueError:  # a time that is none shows nothing
                 evidence = None
-        return subscription_facts(
+        facts = subscription_facts(
             found.id,
             found.name,
             found.quota_id,
@@ -79,6 +79,7 @@ class Audit:
             evidence,
             self._config,
         )
+        return replace(facts, state=found.state, tenant_id=found.tenant_id, empty=found.empty)
 
     def _caveats(self, facts: SubscriptionFacts) -> tuple[str, ...]:
         """What keeps the facts of a subscription from being certain, where the policy asks for them."""

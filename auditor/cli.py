@@ -18,7 +18,7 @@ from auditor import __version__
 from auditor.errors import AuditorError
 from auditor.log import configure
 from auditor.redaction import redact, remember_environment
-from auditor.settings import EVERYTHING, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
+from auditor.settings import DOCTOR, EVERYTHING, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
 
 if TYPE_CHECKING:
     from auditor.config import Config
@@ -132,7 +132,9 @@ def collect(
 ) -> None:
     """Collect only: write a snapshot that `scan --from` judges later."""
     taken = _collect(snapshot, settings.config, anew=False)
-    raise typer.Exit(_INCOMPLETE if taken.gaps() else 0)
+    from auditor.scan import optional
+
+    raise typer.Exit(0 if all(map(optional, taken.gaps())) else _INCOMPLETE)
 
 
 @app.command()
@@ -202,6 +204,32 @@ def policy() -> None:
     _print_json({"editions": editions(), "offers": offers(), "sources": sources()})
 
 
+@app.command()
+@_configured(*DOCTOR)
+def doctor(
+    settings: Settings,
+    role: Annotated[bool, typer.Option("--role", help="Only the missing role, as az takes it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of lines.")] = False,
+) -> None:
+    """What the identity can read and ask, by subscription, and the role that is missing; changes nothing."""
+    from auditor.collect import doctor as look
+    from auditor.collect.options import CollectOptions
+
+    found = look.examine(CollectOptions.each(settings.config))
+    if role:
+        missing = look.missing_role(found)
+        if missing is None:
+            print("auditor: no role is missing", file=sys.stderr)
+        else:
+            _print_json(missing)
+    elif as_json:
+        _print_json(found)
+    else:
+        for line in look.text(found):
+            print(line)
+    raise typer.Exit(0 if found.complete else _INCOMPLETE)
+
+
 def _example(wanted: bool) -> None:
     if wanted:
         from auditor.config import example
@@ -259,19 +287,21 @@ def _judge(snapshot: Snapshot, config: Config) -> Scan:
 
 
 def _collect(path: Path, config: Config, *, anew: bool) -> Snapshot:
+    from auditor import questions
     from auditor.collect import collect as run
     from auditor.collect.options import CollectOptions
     from auditor.collect.progress import watched
     from auditor.snapshot import SnapshotWriter
 
     options = CollectOptions.of(config)
+    decide = {"off": None, "auto": questions.auto, "all": questions.everything}[config.collect.effective]
     resume = config.collect.resume
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         SnapshotWriter(path, replace=anew and not resume, resume=resume) as writer,
         watched(sys.stderr, wanted=config.log.progress) as display,
     ):
-        return run(options, writer, display).snapshot
+        return run(options, writer, display, decide).snapshot
 
 
 def _print_json(content: object) -> None:

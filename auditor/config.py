@@ -43,6 +43,10 @@ Subscription = Annotated[
         description="a subscription's id (a GUID), its name, or a pattern of names with * or ?",
     ),
 ]
+Tag = Annotated[
+    str,
+    Meta(pattern="^[^=]", description="a subscription's tag, as name or name=value, the value perhaps with * or ?"),
+]
 ManagementGroup = Annotated[str, Meta(pattern=r"^[\w.()-]{1,90}$", description="the id of a management group")]
 VmPattern = Annotated[
     str,
@@ -69,19 +73,37 @@ class Scope(_Table, frozen=True):
     subscriptions: tuple[Subscription, ...] = ()
     exclude: tuple[Subscription, ...] = ()
     management_groups: tuple[ManagementGroup, ...] = ()
-    tenant_id: TenantId | None = None
+    tags: tuple[Tag, ...] = ()
+    offers: tuple[Text, ...] = ()
+    tenant_ids: tuple[TenantId, ...] = ()
     cloud: Cloud | None = None
 
-    def holds(self, subscription_id: str, name: str) -> bool:
-        """Whether a subscription is in scope, as far as its id and name tell: what is below a management group is
-        not to be seen from them."""
+    def holds(self, subscription_id: str, name: str, quota_id: str = "", tags: Mapping[str, str] | None = None) -> bool:
+        """Whether a subscription is in scope, as far as these tell: what is below a management group is not to be seen
+        from them."""
         names = (subscription_id.lower(), name.lower())
 
         def named(patterns: Iterable[str]) -> bool:
             return any(fnmatchcase(each, pattern.lower()) for pattern in patterns for each in names)
 
         everything = not self.subscriptions or bool(self.management_groups)
-        return not named(self.exclude) and (everything or named(self.subscriptions))
+        chosen = not named(self.exclude) and (everything or named(self.subscriptions))
+        return chosen and narrowed(quota_id, tags or {}, self.tags, self.offers)
+
+
+def narrowed(quota_id: str, tags: Mapping[str, str], wanted: Iterable[str], offers: Collection[str]) -> bool:
+    """Whether a subscription has all the wanted tags (`name`, or `name=value`) and the quotaId of one of the offers.
+
+    Azure compares names of tags without regard to case, values with it; both values and offers may be patterns.
+    """
+    if offers and not any(fnmatchcase(quota_id.lower(), offer.lower()) for offer in offers):
+        return False
+    folded = {name.lower(): value for name, value in tags.items()}
+    return all(_has_tag(folded, *each.partition("=")) for each in wanted)
+
+
+def _has_tag(folded: Mapping[str, str], name: str, valued: str, value: str) -> bool:
+    return name.lower() in folded and (not valued or fnmatchcase(folded[name.lower()], value))
 
 
 class Collect(_Table, frozen=True):
@@ -299,7 +321,7 @@ def read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: is not UTF-8 text (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: is not TOML: {error}") from error
-    return {key: _normal(value, key) for key, value in document.items()}
+    return _several({key: _normal(value, key) for key, value in document.items()})
 
 
 def convert(document: Mapping[str, Any], origin: str) -> Config:
@@ -359,6 +381,15 @@ def _normal(value: Any, key: str = "") -> Any:
     if key in _DATES:
         return _day(value)
     return value.lower() if key in _CODES and isinstance(value, str) else value
+
+
+def _several(document: dict[str, Any]) -> dict[str, Any]:
+    """A single `tenant_id` as the list that several make."""
+    scope = document.get("scope")
+    if not isinstance(scope, dict) or "tenant_id" not in scope or "tenant_ids" in scope:
+        return document
+    rest = {key: value for key, value in scope.items() if key != "tenant_id"}
+    return {**document, "scope": {**rest, "tenant_ids": [scope["tenant_id"]]}}
 
 
 def _day(value: Any) -> Any:

@@ -75,11 +75,18 @@ class SubscriptionPolicies(Wire):
     quota_id: str | None = None
 
 
+class ManagingTenant(Wire):
+    tenant_id: str = ""
+
+
 class SubscriptionWire(Wire):
     id: str
     display_name: str | None = None
     state: str | None = None
+    tenant_id: str | None = None
+    managed_by_tenants: list[ManagingTenant] | None = None
     subscription_policies: SubscriptionPolicies | None = None
+    tags: dict[str, str | None] | None = None
 
 
 class BillingProperties(Wire):
@@ -114,7 +121,16 @@ def subscription(w: SubscriptionWire, t: r.Tenant) -> None:
     guid = subscription_of(w.id)
     quota = (w.subscription_policies.quota_id or "") if w.subscription_policies else ""
     t.subscriptions.setdefault(
-        guid, r.Subscription(name_of(w.id), w.display_name or "", quota, (w.state or "").lower())
+        guid,
+        r.Subscription(
+            id=name_of(w.id),
+            name=w.display_name or "",
+            quota_id=quota,
+            state=(w.state or "").lower(),
+            tenant_id=w.tenant_id or "",
+            managed_by=tuple(m.tenant_id for m in w.managed_by_tenants or () if m.tenant_id),
+            tags=tags_of(w.tags),
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 AuditorError            exit 1: failed, no report
 ├── UsageError          exit 2: a command line or config file that cannot be meant
+├── NotSignedIn         exit 1: no token for a tenant; one of several is a gap
 └── SnapshotError       exit 1: a snapshot that cannot be read
 """
 
@@ -18,6 +19,10 @@ class UsageError(AuditorError):
     """The command line or the config file is wrong."""
 
     exit_code = 2
+
+
+class NotSignedIn(AuditorError):
+    """There is no token for the tenant."""
 
 
 class SnapshotError(AuditorError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -14,7 +15,8 @@ from auditor.config import Config, Suppression
 from auditor.errors import AuditorError, UsageError
 from auditor.model.finding import Finding, Gap
 from auditor.model.ids import subscription_of
-from auditor.model.resources import Tenant
+from auditor.model.question import KINDS, SETTLES, permission
+from auditor.model.resources import Subscription, Tenant
 from auditor.policy.facts import SubscriptionFacts
 from auditor.report.content import CoverageRow, Report, SuppressionFacts
 from auditor.report.rows import in_order
@@ -41,16 +43,6 @@ LISTED = (
     "Microsoft.Network/localNetworkGateways",
     "Microsoft.Network/connections",
     "Microsoft.Network/virtualHubs",
-)
-# Refused, these lower the confidence; the verdicts do not need them.
-OPTIONAL = frozenset(
-    {
-        "microsoft.network/networkinterfaces/effectiveroutetable",
-        "microsoft.network/networkinterfaces/effectivenetworksecuritygroups",
-        "microsoft.network/virtualnetworks/networkmanagereffectivesecurityadminrules",
-        "microsoft.network/virtualhubs/effectiveroutes",
-        "microsoft.network/virtualnetworkgateways/getlearnedroutes",
-    }
 )
 
 
@@ -79,19 +71,37 @@ def judge(snapshot: Snapshot, config: Config, edition: str, now: datetime | None
 
     Raises AuditorError where no subscription is in scope: nothing seen is not a clean report.
     """
-    tenant = load(snapshot)
+    tenant, when = load(snapshot), now or datetime.now(UTC)
+    audit = Audit(tenant, config, edition, when.date())
+    return reported(snapshot, tenant, config, edition, audit, audit.findings(), when)
+
+
+def reported(
+    snapshot: Snapshot,
+    tenant: Tenant,
+    config: Config,
+    edition: str,
+    audit: Audit,
+    judged: Iterable[Finding],
+    when: datetime,
+) -> Scan:
+    """The report on a snapshot whose VMs are judged; see `judge`. Of the tenant and the audit it needs no VM."""
     seen = snapshot.manifest.subscriptions
     if not seen:
         raise AuditorError(
             "no subscription is visible. Check the tenant (--tenant-id) and that the identity has the role Reader on a "
             "subscription or a management group; `auditor doctor` shows what it can read."
         )
-    when = now or datetime.now(UTC)
-    audit = Audit(tenant, config, edition, when.date())
-    findings = in_order(f for f in audit.findings() if config.scope.holds(f.subscription_id, f.subscription))
+
+    def held(guid: str) -> bool:
+        found = tenant.subscriptions.get(guid) or Subscription(guid, "")
+        return config.scope.holds(guid, found.name, found.quota_id, found.tags)
+
+    inside = lru_cache(None)(held)
+    findings = in_order(f for f in judged if inside(f.subscription_id.lower()))
     guids = dict.fromkeys([*(s.lower() for s in seen), *(f.subscription_id.lower() for f in findings)])
     known = tuple(map(audit.facts, guids))
-    facts = tuple(f for f in known if config.scope.holds(f.subscription_id, f.name))
+    facts = tuple(f for f in known if inside(f.subscription_id.lower()))
     if not facts:
         raise UsageError(f"{snapshot.path}: none of its {len(seen)} subscriptions is in the scope that is asked for")
     left_out = {f.subscription_id.lower() for f in known}.difference(f.subscription_id.lower() for f in facts)
@@ -115,11 +125,31 @@ def judge(snapshot: Snapshot, config: Config, edition: str, now: datetime | None
 
 
 def _complete(gaps: Sequence[Gap], findings: list[Finding]) -> bool:
-    """Nothing was refused, and no row names something that was not read."""
-    if any(g.kind.lower() not in OPTIONAL for g in gaps):
+    """Nothing in scope was refused, and no row names something that was not read.
+
+    An answer of an action is beyond the lists: that it is missing counts only where it was asked for, Azure would not
+    give it, and a row is unknown for want of it. Where no machine runs that could answer, there was nothing to read.
+    """
+    if not all(optional(gap) for gap in gaps):
         return False
-    unseen = ("-not-seen", "next-hop-outside", "malformed-document")
-    return not any(r.endswith(unseen) for f in findings for r in f.reasons)
+    withheld = {KINDS[gap.kind.lower()] for gap in gaps if not _nothing_to_read(gap)}
+    wanted = {reason for reason, kinds in SETTLES.items() if kinds & withheld}
+    return not any(_out_of_sight(r) or (f.smtp == "unknown" and r in wanted) for f in findings for r in f.reasons)
+
+
+def _out_of_sight(reason: str) -> bool:
+    """Whether a reason says that something is in no list that was read. A path may be unknown though all was read."""
+    return reason.endswith(("-not-seen", "next-hop-outside", "malformed-document")) and reason != "path-not-seen"
+
+
+def optional(gap: Gap) -> bool:
+    """Whether it is an answer beyond the lists: without it a verdict has less confidence."""
+    return gap.kind.lower() in KINDS
+
+
+def _nothing_to_read(gap: Gap) -> bool:
+    """No machine runs that could answer, or what was asked is gone."""
+    return optional(gap) and gap.status in (400, 404)
 
 
 def suppressions(config: Config, findings: Sequence[Finding], today: date) -> Iterator[SuppressionFacts]:
@@ -169,13 +199,19 @@ def _covered(tenant: Tenant, names: dict[str, str], kind: str, guid: str, gaps: 
     if gaps:
         refused = all(g.status in (401, 403) for g in gaps)
         status = "partly" if documents else "refused" if refused else "failed"
+        if all(map(_nothing_to_read, gaps)):
+            status = "partly" if documents else "not-available"
+    found = tenant.subscriptions.get(guid)
+    empty = found.empty if found and kind != LISTED[0] else ""
+    if empty and not documents:
+        status = "not-available"
     return CoverageRow(
         subscription_id=guid,
         subscription=names.get(guid, ""),
         kind=kind,
         status=status,
         documents=documents,
-        permission=f"{kind}/read",
-        code=gaps[0].code if gaps else "",
+        permission=permission(KINDS[kind.lower()]) if kind.lower() in KINDS else f"{kind}/read",
+        code=gaps[0].code if gaps else empty,
         message=gaps[0].message if gaps else "",
     )

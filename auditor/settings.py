@@ -97,7 +97,9 @@ SETTINGS = (
     Setting("scope.subscriptions", ("--subscription-id", "-s"), "Only this subscription (repeatable).", SCOPE),
     Setting("scope.management_groups", ("--management-group-id", "-g"), "All under this group (repeatable).", SCOPE),
     Setting("scope.exclude", ("--exclude-subscription",), "Leave this subscription out (repeatable).", SCOPE),
-    Setting("scope.tenant_id", ("--tenant-id",), "The tenant.", SCOPE, "AZURE_TENANT_ID"),
+    Setting("scope.tags", ("--tag",), "Only subscriptions with this tag, name or name=value (repeatable).", SCOPE),
+    Setting("scope.offers", ("--offer",), "Only subscriptions of this quotaId or pattern (repeatable).", SCOPE),
+    Setting("scope.tenant_ids", ("--tenant-id",), "The tenant: id or domain (repeatable).", SCOPE, "AZURE_TENANT_ID"),
     Setting("scope.cloud", ("--cloud",), "The cloud (AzureCloud).", SCOPE, "AZURE_CLOUD"),
     Setting("collect.auth", ("--auth",), "How to sign in.", SCOPE),
     Setting("collect.source", ("--source",), "Where to read.", SCOPE),
@@ -112,6 +114,10 @@ SETTINGS = (
 LOGGING = ("log.level", "log.format")
 LIVE = (*(each.key for each in SETTINGS if each.panel == SCOPE), "log.progress", *LOGGING)
 """What a command that collects takes."""
+
+_WAYS = ("collect.source", "collect.effective", "collect.resume")
+DOCTOR = (*(each.key for each in SETTINGS if each.panel == SCOPE and each.key not in _WAYS), *LOGGING)
+"""What a command takes that looks at the same scope and keeps nothing."""
 
 EVERYTHING = tuple(each.key for each in SETTINGS)
 
@@ -139,6 +145,8 @@ def resolve(given: Mapping[str, Any], environ: Mapping[str, str], path: Path | N
         config.convert(document, str(path))  # on its own, so that an error names the file
     origins = {key: str(path) for key in _keys(document)}
     for key, value, origin in (*_from_environment(environ), *_from_options(given)):
+        if origin == "AZURE_TENANT_ID" and len(document.get("scope", {}).get("tenant_ids", ())) > 1:
+            continue  # where a service principal lives: the file's list says what is audited
         said = _at(key, value)
         config.convert(said, origin)
         document = _merged(document, said)
@@ -155,7 +163,8 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, st
                 continue  # a private cloud's own name: its addresses are in the environment, too
             value = known or value
         if value:
-            yield setting.key, setting.value(value), setting.environment
+            several = get_origin(setting.type) is list
+            yield setting.key, [value] if several else setting.value(value), setting.environment
 
 
 def _from_options(given: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:

@@ -101,7 +101,7 @@ def test_every_key_is_read(read):
     """What the file says is what the config holds."""
     config = read(WHOLE)
     assert config.scope.subscriptions == (ONE,)
-    assert config.scope.tenant_id == "contoso.onmicrosoft.com"
+    assert config.scope.tenant_ids == ("contoso.onmicrosoft.com",)
     assert (config.collect.snapshot, config.collect.max_concurrency, config.collect.resume) == (
         "snapshots/monday",
         8,
@@ -172,7 +172,7 @@ def test_an_empty_file_is_the_defaults(read):
         ('[scope]\nsubscriptions = ["6f1c2a01-3b5d"]', "scope.subscriptions[0]", "a GUID"),
         ('[scope]\nsubscriptions = "x"', 'scope.subscriptions is "x"', "a list, each a subscription's id"),
         ('[scope]\ncloud = "AzureCloudy"', "scope.cloud", "AzureChinaCloud"),
-        ('[scope]\ntenant_id = "contoso"', "scope.tenant_id", "domains"),
+        ('[scope]\ntenant_id = "contoso"', "scope.tenant_ids[0]", "domains"),
         ("scope = 1", "scope is 1", "a table of subscriptions"),
         ('[intent]\nsenders = ["app01"]', "intent.senders[0]", "pattern"),
         ('[intent]\nsenders = ["/subscriptions/6f1c/virtualMachines/app01"]', "intent.senders[0]", "the id of a VM"),

@@ -20,7 +20,8 @@ from auditor.errors import AuditorError, UsageError
 from auditor.report.columns import COLUMNS
 from auditor.report.write import FORMATS
 from auditor.words import Words
-from tests.program import ROOT, Done, run
+from tests.cloud import serve
+from tests.program import ROOT, Done, finish, run, start
 
 README = (ROOT / "README.md").read_text("utf-8")
 SAME = "the same"
@@ -52,12 +53,13 @@ def block(lang: str) -> str:
 def commands(text: str) -> list[list[str]]:
     """The commands of a shell block, as lists of words; `.venv/bin/` is left out, as the README says one may."""
     joined = re.sub(r"(\\|&&|\|)\n\s*", r"\1 ", text).replace("\\ ", " ")
+    joined = re.sub(r" >>? [\w./-]+", "", joined)
     parts = [part.strip() for line in joined.splitlines() for part in re.split(r"&&|\|(?!\|)", line) if part.strip()]
     return [[word.removeprefix(".venv/bin/") for word in shlex.split(part)] for part in parts]
 
 
 SHELL = [(words, each.live) for each in BLOCKS if each.lang == "sh" for words in commands(each.text)]
-OPTIONS = ("option", "scan", "collect", "explain", "diff", "scrub", "meaning")
+OPTIONS = ("option", "scan", "collect", "explain", "diff", "scrub", "doctor", "meaning")
 OFFLINE = [words[1:] for words, live in SHELL if words[0] == "auditor" and not live]
 LIVE = [words[1:] for words, live in SHELL if words[0] == "auditor" and live]
 
@@ -342,6 +344,14 @@ def test_role_changes_nothing():
         "getLearnedRoutes",
     }
     assert role["AssignableScopes"]
+
+
+def test_role_is_the_one_the_doctor_prints(tmp_path):
+    """`auditor doctor --role`, asked about a management group by an identity that sees nothing, prints that block."""
+    with serve([]) as server:
+        words = ("doctor", "-g", "MANAGEMENT-GROUP-ID", "--role")
+        done = finish(start(*words, cwd=tmp_path, environment=server.environment))
+    assert (done.code, done.out) == (3, block("json")), done.err
 
 
 def test_an_added_answer_settles_an_unknown(tmp_path):

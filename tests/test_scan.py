@@ -8,7 +8,8 @@ import pytest
 
 from auditor.config import Config, Scope
 from auditor.errors import AuditorError, SnapshotError, UsageError
-from auditor.scan import LISTED, OPTIONAL, Scan, judge, load
+from auditor.model.question import ACTIONS
+from auditor.scan import LISTED, Scan, judge, load
 from auditor.snapshot import Snapshot
 from tests.arm import rule
 from tests.network.world import HubSpoke, Lone, World, allow_25
@@ -80,7 +81,7 @@ def test_a_refused_listing_is_not_complete(scan, kind):
 def test_an_optional_call_that_was_refused(scan):
     """A refused call for effective routes or rules lowers confidence; the scan is complete all the same."""
     world = Lone()
-    for kind in OPTIONAL:
+    for kind in ACTIONS:
         world.tenant.gap(world.nic, kind)
     found = scan(world)
     assert found.complete

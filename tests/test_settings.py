@@ -37,24 +37,34 @@ def test_every_option_has_its_place():
 def test_an_option_goes_before_the_environment_and_that_before_the_file(file):
     """Of the four places each beats the next one, and says so."""
     environ = {"AZURE_TENANT_ID": "environment.example"}
-    key = "scope.tenant_id"
+    key = "scope.tenant_ids"
     asked = [
-        resolve({key: "option.example"}, environ, file),
+        resolve({key: ["option.example"]}, environ, file),
         resolve({}, environ, file),
         resolve({}, {}, file),
         resolve({}, {}, None),
     ]
-    assert [(each.config.scope.tenant_id, each.origin(key)) for each in asked] == [
-        ("option.example", "--tenant-id"),
-        ("environment.example", "AZURE_TENANT_ID"),
-        ("file.example", str(file)),
-        (None, "default"),
+    assert [(each.config.scope.tenant_ids, each.origin(key)) for each in asked] == [
+        (("option.example",), "--tenant-id"),
+        (("environment.example",), "AZURE_TENANT_ID"),
+        (("file.example",), str(file)),
+        ((), "default"),
     ]
+
+
+def test_several_tenants_of_the_file_stand_beside_the_principal_s_own(tmp_path):
+    """AZURE_TENANT_ID is where a service principal lives, too: it does not narrow a file that names several tenants."""
+    path = tmp_path / "auditor.toml"
+    path.write_text('[scope]\ntenant_ids = ["a.example", "b.example"]\n')
+    found = resolve({}, {"AZURE_TENANT_ID": "home.example"}, path)
+    assert found.config.scope.tenant_ids == ("a.example", "b.example")
+    chosen = resolve({"scope.tenant_ids": ["c.example"]}, {"AZURE_TENANT_ID": "home.example"}, path)
+    assert chosen.config.scope.tenant_ids == ("c.example",)
 
 
 def test_what_is_not_given_leaves_the_rest_alone(file):
     """An option of a table changes no other key of that table."""
-    found = resolve({"scope.tenant_id": "a.example", "collect.resume": False}, {}, file)
+    found = resolve({"scope.tenant_ids": ["a.example"], "collect.resume": False}, {}, file)
     assert found.config.scope.cloud == "AzureUSGovernment"
     assert found.origin("collect.resume") == "default"
 
@@ -70,8 +80,8 @@ def test_switches_lists_and_words(file):
 @pytest.mark.parametrize(
     ("given", "environ", "said"),
     [
-        ({"scope.tenant_id": "contoso"}, {}, '--tenant-id: scope.tenant_id is "contoso"; expected a tenant id'),
-        ({}, {"AZURE_TENANT_ID": "contoso"}, 'AZURE_TENANT_ID: scope.tenant_id is "contoso"; expected a tenant id'),
+        ({"scope.tenant_ids": ["contoso"]}, {}, '--tenant-id: scope.tenant_ids[0] is "contoso"; expected a tenant id'),
+        ({}, {"AZURE_TENANT_ID": "contoso"}, 'AZURE_TENANT_ID: scope.tenant_ids[0] is "contoso"; expected a tenant id'),
         ({}, {"AZURE_CLOUD": "AzureMoon"}, 'AZURE_CLOUD: scope.cloud is "AzureMoon"; expected one of AzureChinaCloud'),
         ({"report.formats": "csv,docx"}, {}, '--format: report.formats[1] is "docx"; expected one of csv'),
     ],

@@ -39,7 +39,7 @@ from auditor.collect.buckets import Limits, Pace, Window
 from auditor.collect.clouds import Cloud
 from auditor.collect.credentials import Credential, credential
 from auditor.collect.options import CollectOptions, Patience
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, NotSignedIn
 from auditor.model.finding import Gap
 from auditor.redaction import redact
 from auditor.wire import bundle, tls, way
@@ -214,11 +214,11 @@ class Arm:
         self._host = urlsplit(cloud.endpoint).netloc.lower()
 
     async def sign_in(self) -> tuple[str, str]:
-        """The name of the credential that answers, and its token. Raises AuditorError where none does."""
+        """The name of the credential that answers, and its token. Raises NotSignedIn where none does."""
         try:
             token = await self._identity.get_token_info(self.cloud.scope)
         except ClientAuthenticationError as error:
-            raise AuditorError(_no_token(error)) from error
+            raise NotSignedIn(_no_token(error)) from error
         return self._identity.answered, token.token
 
     async def pages(self, client: str, address: str) -> AsyncIterator[tuple[list[bytes], str]]:
@@ -338,7 +338,7 @@ class Arm:
             # What is asked with POST changes nothing, so it may be asked again like a GET.
             return await _sender(ready)(request, retry_on_methods=("GET", "POST"))
         except ClientAuthenticationError as error:
-            raise AuditorError(_no_token(error)) from error
+            raise NotSignedIn(_no_token(error)) from error
         except (ServiceRequestTimeoutError, ServiceResponseTimeoutError) as error:
             raise Refused(0, "Timeout", error.message) from error
         except AzureError as error:

@@ -14,7 +14,7 @@ import asyncio
 import re
 from base64 import urlsafe_b64decode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import environ
 
 import msgspec
@@ -29,7 +29,8 @@ from auditor.collect.listings import Listing
 from auditor.collect.options import CollectOptions
 from auditor.collect.reader import Document
 from auditor.collect.role import OPTIONAL, Role, least
-from auditor.collect.scope import chosen, has_resources
+from auditor.collect.scope import chosen, has_resources, tenant_gap
+from auditor.errors import AuditorError, NotSignedIn, UsageError
 from auditor.model.finding import Gap
 from auditor.model.ids import name_of
 
@@ -54,6 +55,10 @@ DERIVED = tuple(
 )
 """What a scan reads below resources that it finds."""
 
+_PARTS_OF = {
+    listings.VM_STATES.kind: listings.VMS.kind,
+    listings.RESOURCES.kind: "Microsoft.Resources/subscriptions/resources",
+}
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _document = msgspec.json.Decoder(Document).decode
 _permission = msgspec.json.Decoder(Permission).decode
@@ -114,6 +119,13 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
         return bool(self.subscriptions) and not self.unseen and all(each.readable for each in self.subscriptions)
 
 
+class Examination(Struct, frozen=True, kw_only=True):
+    """All tenants that were looked at. `complete` says whether a scan would read everything in scope."""
+
+    complete: bool
+    tenants: tuple[Diagnosis, ...]
+
+
 class Claims(Struct):
     """As much of a token as names its holder."""
 
@@ -126,13 +138,48 @@ class Claims(Struct):
     unique_name: str = ""
 
 
-def diagnose(options: CollectOptions) -> Diagnosis:
-    """Looks at what the options would scan.
+def examine(each: Sequence[CollectOptions]) -> Examination:
+    """Looks at every tenant's part of a scan.
 
     Raises UsageError for an unknown cloud or a way to sign in that lacks its settings, AuditorError where there is no
-    token; everything else is part of the diagnosis.
+    token for any of them; one of several that cannot be signed in to is part of the diagnosis.
     """
+    found: list[Diagnosis] = []
+    failed: list[AuditorError] = []
+    for options in each:
+        try:
+            found.append(diagnose(options))
+        except NotSignedIn as error:
+            failed.append(error)
+            found.append(_locked(options, error))
+    if len(failed) == len(each):
+        raise failed[0]
+    return Examination(complete=all(one.complete for one in found), tenants=tuple(found))
+
+
+def missing_role(examination: Examination) -> Role | None:
+    """The role to create, None where none is missing. Raises UsageError for several tenants: a role belongs to one."""
+    if len(examination.tenants) > 1:
+        raise UsageError("--role: a role belongs to one tenant; name one with --tenant-id")
+    return examination.tenants[0].role
+
+
+def diagnose(options: CollectOptions) -> Diagnosis:
+    """Looks at what the options would scan in one tenant; see `examine`."""
     return asyncio.run(_diagnose(replace(options, source="arm")))
+
+
+def _locked(options: CollectOptions, error: AuditorError) -> Diagnosis:
+    cloud = resolve(options.cloud, environ)
+    return Diagnosis(
+        cloud=cloud.name,
+        endpoint=cloud.endpoint,
+        identity=Identity(auth=options.auth, credential=""),
+        tenant_id=options.tenant_id,
+        subscriptions=(),
+        unseen=(tenant_gap(options.tenant_id, "NotSignedIn", str(error)),),
+        role=None,
+    )
 
 
 async def _diagnose(options: CollectOptions) -> Diagnosis:
@@ -171,54 +218,88 @@ def _missing(options: CollectOptions, tenant_id: str, seen: tuple[Access, ...], 
     return least(short, groups)
 
 
-def text(diagnosis: Diagnosis) -> Iterator[str]:
+def needed(kind: str) -> str:
+    """The permission that reading a kind of document takes."""
+    return f"{_PARTS_OF.get(kind, kind)}/read"
+
+
+def text(examination: Examination) -> Iterator[str]:
     """The lines for a terminal."""
+    for number, diagnosis in enumerate(examination.tenants):
+        if number:
+            yield ""
+        yield from map(_printable, _diagnosis_text(diagnosis))
+
+
+def _diagnosis_text(diagnosis: Diagnosis) -> Iterator[str]:
     identity = diagnosis.identity
     yield f"cloud       {diagnosis.cloud}  {diagnosis.endpoint}"
-    yield f"signed in   {identity.credential}  (--auth {identity.auth})"
-    known = [identity.name, identity.object_id and f"object {identity.object_id}",
-             identity.client_id and f"client {identity.client_id}"]  # fmt: skip
-    yield f"identity    {', '.join(filter(None, known)) or 'the token does not say'}"
     yield f"tenant      {diagnosis.tenant_id or 'not known'}"
+    yield f"signed in   {identity.credential or 'no'}  (--auth {identity.auth})"
+    if identity.credential:
+        known = [identity.name, identity.object_id and f"object {identity.object_id}",
+                 identity.client_id and f"client {identity.client_id}"]  # fmt: skip
+        yield f"identity    {', '.join(filter(None, known)) or 'the token does not say'}"
     yield ""
-    yield f"{len(diagnosis.subscriptions)} subscriptions in scope"
-    for access in diagnosis.subscriptions:
-        yield from _subscription_text(access)
+    if diagnosis.subscriptions:
+        yield from _table(diagnosis.subscriptions)
     for gap in diagnosis.unseen:
-        yield f"  not seen: {gap.scope}  {_why(gap)}"
+        yield f"not seen: {gap.scope}  {_why(gap)}"
+        yield f"  {gap.message}"
+    yield from _lacking_text(diagnosis.subscriptions)
     yield ""
-    lacking = Counter(
-        (action, access.allowed[action] is None) for access in diagnosis.subscriptions for action in access.lacking
-    )
-    for (action, unknown), count in sorted(lacking.items()):
-        yield f"  {'not known to be' if unknown else 'not'} allowed in {count}: {action}"
-    if diagnosis.role is None:
+    if diagnosis.role is not None:
+        yield from _role_text(diagnosis.role, identity.object_id or "PRINCIPAL-ID")
+    elif identity.credential:
         yield "Nothing is missing."
-        return
-    yield from _role_text(diagnosis.role, identity.object_id or "PRINCIPAL-ID")
 
 
-def _subscription_text(access: Access) -> Iterator[str]:
-    yield f"  {access.name}  {access.id}  {access.state or '-'}  {access.quota_id or 'no quotaId'}"
+_HEADER = ("subscription", "id", "state", "offer", "lists", "actions")
+
+
+def _table(seen: Sequence[Access]) -> Iterator[str]:
+    """A line a subscription, and below it what could not be read."""
+    rows = [_cells(access) for access in seen]
+    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
+    for cells, access in zip((_HEADER, *rows), (None, *seen), strict=True):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        for gap in access.unread if access else ():
+            yield f"  not read: {gap.kind}  {_why(gap)}; takes {needed(gap.kind)}"
+
+
+def _cells(access: Access) -> tuple[str, ...]:
+    state, quota = access.state or "-", access.quota_id or "not told"
     if not access.asked:
-        yield "    holds no resources, nothing was asked"
-        return
+        return access.name, access.id, state, quota, "none", "none"
     optional = sum(access.allowed.get(action) is True for action in OPTIONAL)
-    yield (
-        f"    {access.asked - len(access.unread)} of {access.asked} kinds read, "
-        f"{optional} of {len(OPTIONAL)} optional actions allowed"
+    lists = f"{access.asked - len(access.unread)} of {access.asked}"
+    return access.name, access.id, state, quota, lists, f"{optional} of {len(OPTIONAL)}"
+
+
+def _lacking_text(seen: Sequence[Access]) -> Iterator[str]:
+    """Each action that is not allowed, with the number of subscriptions; what a scan cannot do without comes first."""
+    lacking = Counter(
+        (action in OPTIONAL, action, access.allowed[action] is None) for access in seen for action in access.lacking
     )
-    for gap in access.unread:
-        yield f"    not read: {gap.kind}  {_why(gap)}"
+    if lacking:
+        yield ""
+    for (optional, action, unknown), count in sorted(lacking.items()):
+        what = "not known to be allowed" if unknown else "not allowed"
+        yield f"{what} in {count}: {action}{'  (for --effective)' if optional else ''}"
+
+
+def _printable(line: str) -> str:
+    """Names are anybody's: nothing in them may steer the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _role_text(role: Role, principal: str) -> Iterator[str]:
-    yield "What is missing, as a role. Save it as role.json, then:"
+    yield "What is missing, as a role. Save it as role.json (--role prints it alone), then:"
     yield "  az role definition create --role-definition role.json"
     for scope in role.assignable_scopes:
         yield f"  az role assignment create --assignee {principal} --role '{role.name}' --scope {scope}"
     yield ""
-    yield msgspec.json.format(msgspec.json.encode(role), indent=2).decode()
+    yield from msgspec.json.format(msgspec.json.encode(role), indent=2).decode().splitlines()
 
 
 def _why(gap: Gap) -> str:

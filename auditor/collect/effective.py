@@ -23,7 +23,7 @@ from auditor.collect.listings import Listing
 from auditor.collect.options import Progress
 from auditor.model.finding import Gap
 from auditor.model.ids import kind_of, subscription_of
-from auditor.model.question import ADMIN_RULES, HUB_ROUTES, LEARNED_ROUTES, ROUTES, RULES, Question
+from auditor.model.question import ACTIONS, ADMIN_RULES, Question
 from auditor.model.resources import Tenant
 from auditor.snapshot import FORMAT, RESOURCES, Manifest, Snapshot, SnapshotWriter
 
@@ -32,16 +32,7 @@ log = logging.getLogger(__name__)
 Decide = Callable[[Tenant], Iterable[Question]]
 """From a tenant as its lists show it to what is to be asked about it; see `auditor.questions`."""
 
-ACTIONS = {
-    kind: Listing("network", kind, f"/{action}", listings.NICS.version)
-    for kind, action in (
-        (ROUTES, "effectiveRouteTable"),
-        (RULES, "effectiveNetworkSecurityGroups"),
-        (ADMIN_RULES, "listNetworkManagerEffectiveSecurityAdminRules"),
-        (HUB_ROUTES, "effectiveRoutes"),
-        (LEARNED_ROUTES, "getLearnedRoutes"),
-    )
-}
+ASKED = {kind: Listing("network", kind, f"/{action}", listings.NICS.version) for kind, action in ACTIONS.items()}
 
 _AT_ONCE = int(WRITES[0])  # questions of a subscription under way: Azure takes seconds over each
 _NOT_THIS_ONE = (400, 404)  # it does not run, or is gone: another target may answer
@@ -166,7 +157,7 @@ class _Answers:
 
     async def _whole(self, question: Question, target: str) -> bytes:
         """The answer with its id and all of its pages, otherwise as Azure gave it. Raises Refused."""
-        action = ACTIONS[question.kind]
+        action = ASKED[question.kind]
         address, body = action.address(target), _body(question)
         raw = await self._arm.action(action.client, address, body)
         answer = _understood(raw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from auditor.config import Config
 from auditor.errors import UsageError
@@ -56,18 +57,24 @@ class CollectOptions(Struct, frozen=True, kw_only=True):
     patience: Patience = Patience()
 
     @classmethod
+    def each(cls, config: Config) -> tuple[CollectOptions, ...]:
+        """What the config says of a collection, once for each tenant it names."""
+        made = cls.of(config)
+        return tuple(replace(made, tenant_id=tenant) for tenant in config.scope.tenant_ids) or (made,)
+
+    @classmethod
     def of(cls, config: Config) -> CollectOptions:
-        """What the config says of a collection."""
+        """What the config says of a collection of the first tenant."""
         scope, way = config.scope, config.collect
         if way.source == "graph":
             raise UsageError("--source graph is not available yet; use --source arm")
-        if way.effective != "off":
-            raise UsageError("--effective is not available for a live scan yet; leave it off")
         return cls(
             subscriptions=scope.subscriptions,
             exclude=scope.exclude,
             management_groups=scope.management_groups,
-            tenant_id=scope.tenant_id or "",
+            tags=scope.tags,
+            offers=scope.offers,
+            tenant_id=next(iter(scope.tenant_ids), ""),
             cloud=scope.cloud or "",
             auth=way.auth,
             max_concurrency=way.max_concurrency or cls().max_concurrency,

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from auditor.collect.effective import ACTIONS
+from auditor.model.question import ACTIONS, permission
 
-OPTIONAL = tuple(f"{kind.rpartition('/')[0]}{action.path}/action" for kind, action in ACTIONS.items())
+OPTIONAL = tuple(map(permission, ACTIONS))
 """The actions behind `--effective`; without them the lists are judged alone."""
 
 

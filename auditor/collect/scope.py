@@ -11,9 +11,11 @@ import msgspec
 from auditor.collect import listings
 from auditor.collect.options import CollectOptions
 from auditor.collect.reader import Document, Reader, read
+from auditor.config import narrowed
 from auditor.errors import AuditorError, UsageError
 from auditor.model.finding import Gap
 from auditor.model.ids import name_of
+from auditor.model.resources import without_resources
 
 
 async def subscriptions_in_scope(reader: Reader, options: CollectOptions) -> list[Document]:
@@ -69,6 +71,11 @@ async def _unlisted(
     return None if document and narrowed and not _narrow(document, options) else document
 
 
+def tenant_gap(tenant_id: str, code: str, message: str) -> Gap:
+    """A whole tenant that could not be read."""
+    return Gap(f"/tenants/{tenant_id}", "Microsoft.Resources/tenants", 401, code, f"{tenant_id}: {message}")
+
+
 def _nothing(gaps: tuple[Gap, ...]) -> str:
     said = "".join(f" Azure says of {gap.scope}: {gap.status or 'no answer'} {gap.code} {gap.message}."
                    for gap in gaps[-1:])  # fmt: skip
@@ -92,20 +99,8 @@ def chosen(document: Document, options: CollectOptions, members: Container[str])
 
 
 def _narrow(document: Document, options: CollectOptions) -> bool:
-    """Whether a subscription has the tags and one of the offers that are asked for.
-
-    Azure compares names of tags without regard to case, values with it.
-    """
-    if options.offers:
-        quota = (document.subscription_policies.quota_id or "") if document.subscription_policies else ""
-        if not any(fnmatchcase(quota.lower(), offer.lower()) for offer in options.offers):
-            return False
-    tags = _tags(document) if options.tags else {}
-    for wanted in options.tags:
-        name, valued, value = wanted.partition("=")
-        if name.lower() not in tags or (valued and not fnmatchcase(tags[name.lower()], value)):
-            return False
-    return True
+    """Whether a subscription has the tags and one of the offers that are asked for."""
+    return narrowed(_quota(document), _tags(document) if options.tags else {}, options.tags, options.offers)
 
 
 def _tags(document: Document) -> dict[str, str]:
@@ -113,10 +108,13 @@ def _tags(document: Document) -> dict[str, str]:
         tags = msgspec.json.decode(document.tags or b"null", type=dict[str, str | None] | None)
     except msgspec.ValidationError:
         return {}  # what is no table of texts holds none of the tags that are asked for
-    return {name.lower(): value or "" for name, value in (tags or {}).items()}
+    return {name: value or "" for name, value in (tags or {}).items()}
 
 
 def has_resources(document: Document) -> bool:
-    """A deleted subscription answers nothing any more, and one for access to Entra ID only (`AAD_`) holds nothing."""
-    quota = (document.subscription_policies.quota_id or "") if document.subscription_policies else ""
-    return (document.state or "").lower() != "deleted" and not quota.startswith("AAD_")
+    """Whether there may be any: see `without_resources`."""
+    return not without_resources(document.state or "", _quota(document))
+
+
+def _quota(document: Document) -> str:
+    return (document.subscription_policies.quota_id or "") if document.subscription_policies else ""

@@ -10,6 +10,29 @@ ADMIN_RULES = "Microsoft.Network/virtualNetworks/networkManagerEffectiveSecurity
 HUB_ROUTES = "Microsoft.Network/virtualHubs/effectiveRoutes"
 LEARNED_ROUTES = "Microsoft.Network/virtualNetworkGateways/getLearnedRoutes"
 
+ACTIONS = {
+    ROUTES: "effectiveRouteTable",
+    RULES: "effectiveNetworkSecurityGroups",
+    ADMIN_RULES: "listNetworkManagerEffectiveSecurityAdminRules",
+    HUB_ROUTES: "effectiveRoutes",
+    LEARNED_ROUTES: "getLearnedRoutes",
+}
+"""What is posted to the target of each kind."""
+
+KINDS = {kind.lower(): kind for kind in ACTIONS}
+"""The kinds as ids are compared."""
+
+SETTLES = {
+    "bgp-default-possible": {ROUTES, LEARNED_ROUTES},
+    "wan-route-unknown": {ROUTES, HUB_ROUTES},
+}
+"""Reasons for which a verdict is unknown, and the kinds of answers that would have told."""
+
+
+def permission(kind: str) -> str:
+    """The permission that asking takes, as roles name it."""
+    return f"{kind.rpartition('/')[0]}/{ACTIONS[kind]}/action"
+
 
 class Question(Struct, frozen=True):
     """What to ask and whom. `kind` is one of the above, the type of the answer's document.

@@ -17,7 +17,26 @@ class Subscription(Struct, frozen=True):
     id: str  # the GUID
     name: str
     quota_id: str = ""
-    state: str = ""
+    state: str = ""  # enabled, warned, pastdue, disabled, deleted; "" where Azure did not say
+    tenant_id: str = ""  # its home: another tenant than the one that was signed in to where it is delegated
+    managed_by: tuple[str, ...] = ()  # tenants it is delegated to (Azure Lighthouse)
+    tags: Mapping[str, str] = {}
+
+    @property
+    def empty(self) -> str:
+        """Why it holds no resources to read; "" where it may hold some."""
+        return without_resources(self.state, self.quota_id)
+
+
+def without_resources(state: str, quota_id: str) -> str:
+    """`deleted`: such a subscription answers nothing any more. `entra-id-only`: one for access to Entra ID (`AAD_`)
+    holds nothing. "" for all others: warned, past due and disabled ones can be read.
+
+    Source: "Azure subscription states".
+    """
+    if state.lower() == "deleted":
+        return "deleted"
+    return "entra-id-only" if quota_id.startswith("AAD_") else ""
 
 
 class Billing(Struct, frozen=True):

@@ -63,6 +63,9 @@ class SubscriptionFacts(Struct, frozen=True, kw_only=True):
     exemption: str = "none"
     exemption_date: date | None = None
     exemption_case: str = ""
+    state: str = ""  # enabled, warned, pastdue, disabled, deleted
+    tenant_id: str = ""  # its home; with Azure Lighthouse another than the one that was signed in to
+    empty: str = ""  # why it holds no resources: deleted, entra-id-only
 
 
 class PolicyVerdict(Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ class CoverageRow(Struct, frozen=True, kw_only=True):
     subscription_id: str
     subscription: str = ""
     kind: str  # ARM type
-    status: str  # read, partly, refused, failed
+    status: str  # read, partly, refused, failed, not-available (nothing to read)
     documents: int = 0
     permission: str = ""  # the action that reading takes, e.g. Microsoft.Network/routeTables/read
     code: str = ""

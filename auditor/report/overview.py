@@ -24,7 +24,7 @@ from auditor.report.styles import (
     height,
     lines,
 )
-from auditor.report.tables import Content
+from auditor.report.tables import SEEN, Content
 
 _COLUMNS = 14  # of the grid, after a margin
 _WIDTH = 10.3  # characters of a grid column
@@ -113,7 +113,7 @@ def _head(page: _Page, styles: Styles, content: Content) -> int:
     page.put(0, 1, text("title"), styles.of(font_size=22, bold=True, font_color=NAVY, valign="vcenter"))
     page.height(0, 38)
     page.put(1, 1, "  ·  ".join(facts), styles.of(font_size=10, font_color=MUTED))
-    missing = sum(row.status != "read" for row in report.coverage) or content.figures.gaps
+    missing = sum(row.status not in SEEN for row in report.coverage) or content.figures.gaps
     if missing:
         look = styles.of(font_size=10, bold=True, font_color=BADGES["risk"]["medium"][1])
         page.put(2, 1, text("incomplete", count=missing), look, link="internal:'Coverage'!A1")

@@ -30,7 +30,7 @@ from auditor.policy.sources import sources
 from auditor.report.cells import moment, visible, web_link
 from auditor.report.columns import COLUMNS, Column, Context
 from auditor.report.content import Words
-from auditor.report.tables import STATUSES, Content, Table
+from auditor.report.tables import SEEN, STATUSES, Content, Table
 
 _SCRIPTS = ("dom.js", "store.js", "address.js", "grid.js", "charts.js", "vm.js", "views.js", "main.js")
 _STYLES = ("vendor/slick.grid.css", "page.css")
@@ -113,7 +113,7 @@ def _json(value: object) -> str:
 
 def _run(content: Content) -> dict[str, object]:
     report, labels = content.report, content.labels
-    missing = sum(row.status != "read" for row in report.coverage) or content.figures.gaps
+    missing = sum(row.status not in SEEN for row in report.coverage) or content.figures.gaps
     return {
         "lang": report.lang,
         "facts": [visible(fact) for fact in _facts(content)],

@@ -31,6 +31,7 @@ BADGES: dict[str, dict[str, tuple[str, str]]] = {
         "failed": ("#FBDCE2", "#9B1C31"),
         "refused": ("#FBDCE2", "#9B1C31"),
         "partly": ("#FDF0D5", "#8A5A00"),
+        "not-available": ("#FFFFFF", MUTED),
         "read": ("#FFFFFF", MUTED),
     },
 }

@@ -27,7 +27,9 @@ from auditor.report.labels import Labels
 from auditor.report.rows import actions, firewalled, in_order, nic_rows, subscription_rows, suppression_rows
 
 CHUNK = 2_000  # rows in hand at a time
-STATUSES = ("failed", "refused", "partly", "read")
+STATUSES = ("failed", "refused", "partly", "not-available", "read")
+SEEN = STATUSES[-2:]
+"""Those where nothing is missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ import pytest
 
 from auditor.collect import CollectOptions
 from auditor.collect.arm import READING_ACTIONS
-from auditor.collect.doctor import TRIED, Diagnosis, claims, diagnose, text
-from auditor.collect.effective import ACTIONS
+from auditor.collect.doctor import TRIED, Diagnosis, Examination, claims, diagnose, text
 from auditor.collect.role import OPTIONAL, least
 from auditor.errors import AuditorError, UsageError
 from auditor.model.finding import Gap
+from auditor.model.question import ACTIONS
 from tests.cloud import Fault, Server, serve
 from tests.cloud.compose import Doc, Sub, encoded, everything
 from tests.cloud.endpoint import CLIENT_SECRET, READER, TENANT_ID
@@ -33,6 +33,11 @@ def diagnosed(monkeypatch: pytest.MonkeyPatch):
         return diagnose(CollectOptions(**{"auth": "environment", "patience": HASTY, **options}))
 
     return run
+
+
+def lines(diagnosis: Diagnosis) -> list[str]:
+    """What a terminal shows of one tenant."""
+    return list(text(Examination(complete=diagnosis.complete, tenants=(diagnosis,))))
 
 
 def role(*actions: str, but: tuple[str, ...] = ()) -> Doc:
@@ -82,7 +87,7 @@ def test_wildcards_and_exclusions_of_roles(diagnosed, roles, lacking):
         found = diagnosed(server)
     assert found.subscriptions[0].lacking == lacking
     assert (found.role is None) == (not lacking)
-    assert ("Nothing is missing." in "\n".join(text(found))) == (not lacking)
+    assert ("Nothing is missing." in "\n".join(lines(found))) == (not lacking)
 
 
 def test_a_refused_list_is_named(diagnosed):
@@ -93,7 +98,7 @@ def test_a_refused_list_is_named(diagnosed):
     assert [each.unread for each in found.subscriptions] == [(gap,), (), (), ()]
     assert not found.complete
     assert found.role == least([Sub(1).guid])
-    assert any("not read: Microsoft.Network/azureFirewalls  403 AuthorizationFailed" in line for line in text(found))
+    assert any("not read: Microsoft.Network/azureFirewalls  403 AuthorizationFailed" in line for line in lines(found))
 
 
 def test_what_is_read_below_resources_is_judged_by_permission(diagnosed):
@@ -112,7 +117,7 @@ def test_unreadable_permissions_are_not_known_to_allow(diagnosed):
         found = diagnosed(server)
     assert set(found.subscriptions[0].allowed.values()) == {None}
     assert found.complete
-    assert any("not known to be allowed in 1: Microsoft.Network/" in line for line in text(found))
+    assert any("not known to be allowed in 1: Microsoft.Network/" in line for line in lines(found))
 
 
 @pytest.mark.parametrize("auth", ["default", "environment"])
@@ -122,7 +127,7 @@ def test_who_answered_is_told_and_no_secret(diagnosed, auth):
         found = diagnosed(server, auth=auth)
     assert found.identity.credential == "EnvironmentCredential (ClientSecretCredential)"
     assert found.tenant_id == TENANT_ID
-    told = "\n".join(text(found)) + msgspec.json.encode(found).decode()
+    told = "\n".join(lines(found)) + msgspec.json.encode(found).decode()
     assert server.endpoint.tokens
     assert not any(secret in told for secret in [CLIENT_SECRET, *server.endpoint.tokens])
 
@@ -169,13 +174,13 @@ def test_a_refused_management_group_is_named(diagnosed):
 def test_the_role_is_what_az_takes(diagnosed):
     """The last thing in the text is the role as JSON, in the spelling of `az role definition create`."""
     with serve(encoded([Sub(1).document()])) as server:
-        lines = list(text(diagnosed(server)))
-    made = json.loads(lines[-1])
+        shown = lines(diagnosed(server))
+    made = json.loads("\n".join(shown[shown.index("{") :]))
     assert made["IsCustom"] is True
     assert made["Actions"] == ["*/read", *OPTIONAL]
     assert made["NotActions"] == made["DataActions"] == made["NotDataActions"] == []
     assert made["AssignableScopes"] == [Sub(1).scope]
-    assert any(f"--role '{made['Name']}' --scope {Sub(1).scope}" in line for line in lines)
+    assert any(f"--role '{made['Name']}' --scope {Sub(1).scope}" in line for line in shown)
 
 
 def test_the_role_allows_what_is_asked_and_no_write():

@@ -95,7 +95,7 @@ function nameOf(id) {
 const TONES = {
   risk: { high: "high", medium: "medium", low: "low", none: "none" },
   smtp: { open: "open", restricted: "open", conditional: "medium", blocked: "none", unknown: "doubt" },
-  status: { failed: "high", refused: "high", partly: "medium", read: "none" },
+  status: { failed: "high", refused: "high", partly: "medium", "not-available": "none", read: "none" },
 };
 
 /** A code as a badge in its colour. */
