@@ -1,13 +1,12 @@
-"""The README is true: its commands run, its tables are the program's."""
+"""The documents are true: their commands are the program's, and so are their tables; see test_docs.py for task pages."""
 
 from __future__ import annotations
 
 import json
 import re
-import shlex
 import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from msgspec.structs import fields
@@ -20,71 +19,19 @@ from auditor.errors import AuditorError, UsageError
 from auditor.report.columns import COLUMNS
 from auditor.report.write import FORMATS
 from auditor.words import Words
+from tests import pages
 from tests.cloud import serve
+from tests.pages import BLOCKS, TEXT, anchors, codes, commands, links, table
 from tests.program import ROOT, Done, finish, run, start
 
-README = (ROOT / "README.md").read_text("utf-8")
+README = TEXT[pages.README]
 SAME = "the same"
-
-
-# ---- reading it
-
-
-class Block(NamedTuple):
-    """A fenced block: its language, its text, and whether it needs Azure."""
-
-    lang: str
-    text: str
-    live: bool
-
-
-BLOCKS = [
-    Block(match["lang"], match["text"], bool(match["live"]))
-    for match in re.finditer(r"(?P<live><!-- live -->\n)?```(?P<lang>\w+)\n(?P<text>.*?)```\n", README, re.DOTALL)
-]
-
-
-def block(lang: str) -> str:
-    """The only block of a language."""
-    (found,) = (each.text for each in BLOCKS if each.lang == lang)
-    return found
-
-
-def commands(text: str) -> list[list[str]]:
-    """The commands of a shell block, as lists of words; `.venv/bin/` is left out, as the README says one may."""
-    joined = re.sub(r"(\\|&&|\|)\n\s*", r"\1 ", text).replace("\\ ", " ")
-    joined = re.sub(r" >>? [\w./-]+", "", joined)
-    parts = [part.strip() for line in joined.splitlines() for part in re.split(r"&&|\|(?!\|)", line) if part.strip()]
-    return [[word.removeprefix(".venv/bin/") for word in shlex.split(part)] for part in parts]
-
-
-SHELL = [(words, each.live) for each in BLOCKS if each.lang == "sh" for words in commands(each.text)]
+(CONFIG,) = (each.text for each in BLOCKS if each.lang == "toml" and each.page.name == "config.md")
+(ROLE,) = (each.text for each in BLOCKS if each.file == "role.json")
+SHELL = [(words, each) for each in BLOCKS if each.lang == "sh" for words in commands(each.text)]
 OPTIONS = ("option", "scan", "collect", "explain", "diff", "scrub", "doctor", "meaning")
-OFFLINE = [words[1:] for words, live in SHELL if words[0] == "auditor" and not live]
-LIVE = [words[1:] for words, live in SHELL if words[0] == "auditor" and live]
-
-
-def cells(*header: str) -> list[list[str]]:
-    """The rows of the table with this header, cell by cell."""
-    lines = iter(README.splitlines())
-    wanted = " | ".join(header)
-    for line in lines:
-        if line == f"| {wanted} |":
-            assert set(next(lines)) <= set("|-")
-            break
-    else:
-        pytest.fail(f"README has no table | {wanted} |")
-    rows = []
-    for line in lines:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    return rows
-
-
-def codes(cell: str) -> list[str]:
-    """What stands in a cell as code."""
-    return re.findall(r"`([^`]+)`", cell)
+OFFLINE = [words[1:] for words, at in SHELL if words[0] == "auditor" and not at.live and at.page == pages.README]
+LIVE = [words[1:] for words, at in SHELL if words[0] == "auditor" and at.live]
 
 
 def help_of(*command: str) -> str:
@@ -110,9 +57,9 @@ def clone(tmp_path: Path) -> Path:
 
 def test_only_what_needs_azure_is_not_run():
     """Every shell command of the README is run or checked here, by what stands first in it."""
-    assert {words[0] for words, live in SHELL if not live} == {"python3", "pip", "auditor", "python"}
-    assert {words[0] for words, live in SHELL if live} == {"auditor", "az", "jq"}
-    assert {words[0] for words in OFFLINE} == {"scan", "explain", "policy"}
+    here = [words[0] for words, at in SHELL if at.page == pages.README and not at.live]
+    assert set(here) == {"python3", "pip", "auditor", "python"}
+    assert {words[0] for words in OFFLINE} == {"scan", "explain"}
 
 
 @pytest.mark.parametrize("arguments", OFFLINE, ids=" ".join)
@@ -132,7 +79,7 @@ def test_commands_for_azure_are_understood(arguments):
 
 def test_installs_are_constrained():
     """No command installs anything but what constraints.txt pins."""
-    installs = [words for words, _ in SHELL if words[0] == "pip"]
+    installs = [words for words, at in SHELL if words[0] == "pip" and at.page == pages.README]
     assert len(installs) == 2
     assert all(words[1:4] == ["install", "-c", "constraints.txt"] for words in installs)
     assert {words[-1] for words in installs} == {".", ".[test]"}
@@ -165,7 +112,7 @@ def test_continuous_integration_runs_the_same_tests():
 def test_first_command_leaves_what_the_table_lists(clone):
     """The files and sheets of the README are those of the run, and its figures those of the tenant."""
     done = run(*next(words for words in OFFLINE if words[0] == "scan"), cwd=clone)
-    listed = {codes(row[0])[0]: row[1] for row in cells("file", "holds")}
+    listed = {codes(row[0])[0]: row[1] for row in table("file", "holds")}
     latest = clone / "reports" / "latest"
     assert {path.name for path in latest.iterdir()} == set(listed)
     sheets = re.findall(r"\*([^*]+)\*", listed["report.xlsx"])
@@ -192,11 +139,20 @@ def test_pictures_are_there():
         assert picture.stat().st_size < 250_000
 
 
-def test_links_lead_somewhere():
-    """Every link to a file of the repository, or to a heading of the README, has its end."""
-    headings = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", README, re.M)}
-    for target in re.findall(r"(?<!!)\[[^\]]+\]\(([^)]+)\)", README):
-        assert target[1:] in headings if target.startswith("#") else (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    """Every link to a file of the repository, or to a heading of a page, has its end."""
+    for target in links(TEXT[page]):
+        file, _, anchor = target.partition("#")
+        end = (page.parent / file).resolve() if file else page
+        assert target.startswith("https://") or end.exists(), target
+        assert not anchor or anchor in anchors(TEXT[end]), target
+
+
+def test_every_task_page_is_listed():
+    """The README's table of tasks leads to each page of docs."""
+    listed = {target for row in table("page", "for") for target in links(row[0])}
+    assert listed == {f"docs/{page.name}" for page in pages.TASKS}
 
 
 # ---- its tables
@@ -204,7 +160,7 @@ def test_links_lead_somewhere():
 
 def test_commands_are_the_program_s():
     """The table of commands names each one there is, with its arguments."""
-    listed = [codes(row[0])[0].split() for row in cells("command", "does")]
+    listed = [codes(row[0])[0].split() for row in table("command", "does")]
     commands_box = help_of().partition("Commands ─")[2]
     assert [words[1] for words in listed] == re.findall(r"^│ (\w+) ", commands_box, re.MULTILINE)
     for _, name, *arguments in listed:
@@ -213,7 +169,7 @@ def test_commands_are_the_program_s():
 
 def test_options_are_those_of_help():
     """The matrix of options marks exactly what each command takes, short names included."""
-    rows = cells(*OPTIONS)
+    rows = table(*OPTIONS)
     for at, name in enumerate(OPTIONS[1:-1], 1):
         assert {row[at] for row in rows} <= {"", "x"}
         listed = [codes(row[0]) for row in rows if row[at]]
@@ -231,7 +187,7 @@ def test_options_of_the_program_are_named():
 
 def test_values_of_options_are_those_of_help():
     """Where an option takes one of some values, its row names them all."""
-    rows = {codes(row[0])[0]: row[-1] for row in cells(*OPTIONS)}
+    rows = {codes(row[0])[0]: row[-1] for row in table(*OPTIONS)}
     choices = {option: kind.split("|") for option, (_, kind) in options_of("scan").items() if "|" in kind}
     assert len(choices) == 9
     for option, values in choices.items():
@@ -240,7 +196,7 @@ def test_values_of_options_are_those_of_help():
 
 def test_formats_are_those_that_can_be_written():
     """The row of --format names each format that works, and no other."""
-    (meaning,) = (row[-1] for row in cells(*OPTIONS) if "--format" in row[0])
+    (meaning,) = (row[-1] for row in table(*OPTIONS) if "--format" in row[0])
     assert {name for code in codes(meaning) for name in code.split(",")} == set(FORMATS)
 
 
@@ -248,7 +204,7 @@ def test_formats_are_those_that_can_be_written():
     "arguments",
     [
         (codes(option)[0], value)
-        for option, *_, meaning in cells(*OPTIONS)
+        for option, *_, meaning in table(*OPTIONS)
         if "**not yet**" in meaning
         for value in codes(meaning.rpartition(";")[2])
     ],
@@ -264,13 +220,13 @@ def test_what_is_not_there_yet_is_refused(tmp_path, arguments):
 def test_exit_codes_are_the_program_s():
     """The table of exit codes holds each one that the program ends with."""
     errors = {error.exit_code for error in (AuditorError, UsageError)}
-    listed = [int(codes(row[0])[0]) for row in cells("code", "means")]
+    listed = [int(codes(row[0])[0]) for row in table("code", "means")]
     assert listed == sorted({0, *errors, cli._INCOMPLETE, cli._RISKY, cli._INTERRUPTED})
 
 
 def test_columns_are_those_of_the_file():
     """The table of columns is vms.csv's header, in its order."""
-    rows = cells("column", "holds", "codes")
+    rows = table("column", "holds", "codes")
     assert [codes(row[0])[0] for row in rows] == [column.key for column in COLUMNS]
     assert all(row[1] for row in rows)
 
@@ -278,7 +234,7 @@ def test_columns_are_those_of_the_file():
 def test_codes_of_columns_are_the_catalogue_s():
     """A column that holds codes names all of them, in the order of the legend; reasons and actions are too many."""
     listed: dict[str, list[str]] = {}
-    for key, _, values in cells("column", "holds", "codes"):
+    for key, _, values in table("column", "holds", "codes"):
         listed[codes(key)[0]] = list(listed.values())[-1] if values == SAME else codes(values)
     known = Words.load("en").codes()
     assert {key: values for key, values in listed.items() if values} == {
@@ -291,7 +247,7 @@ def test_codes_of_columns_are_the_catalogue_s():
 def test_codes_in_the_table_of_unknowns_exist():
     """What the README tells to look for is a code that a row may hold."""
     known = Words.load("en").codes()
-    rows = cells("what you see", "what settles it")
+    rows = table("what you see", "what settles it")
     named = [code for row in rows for code in codes(row[0]) if not code.startswith("-")]
     assert set(named) <= {*known["reasons"], *known["platform"]}
     assert any(code.endswith("-not-seen") for code in known["reasons"])
@@ -301,7 +257,7 @@ def test_risks_are_the_default_ones():
     """The table of risks is the table that decides."""
     listed = {
         outcome: dict(zip(("sender", "unknown", "not-sender"), levels, strict=True))
-        for (outcome, *levels) in cells("`smtp`", "sender", "unknown", "not-sender")
+        for (outcome, *levels) in table("`smtp`", "sender", "unknown", "not-sender")
     }
     data = tomllib.loads((ROOT / "auditor" / "policy" / "data" / "risk.toml").read_text())
     names = {"blocked-by-platform": "`blocked` by the platform", "blocked": "`blocked` by anything else"}
@@ -310,7 +266,7 @@ def test_risks_are_the_default_ones():
 
 def test_rooms_exist():
     """Every room of the table is a file or folder, and no part of the package is left out but small ones."""
-    listed = {codes(row[0])[0] for row in cells("room", "does")}
+    listed = {codes(row[0])[0] for row in table("room", "does")}
     assert all((ROOT / room).exists() for room in listed)
     folders = {f"auditor/{p.name}/" for p in (ROOT / "auditor").iterdir() if (p / "__init__.py").exists()}
     assert folders <= listed
@@ -322,16 +278,16 @@ def test_rooms_exist():
 def test_config_loads(tmp_path):
     """The example of a config file is one, and uses every table that is more than another name for an option."""
     path = tmp_path / "auditor.toml"
-    path.write_text(block("toml"), "utf-8")
+    path.write_text(CONFIG, "utf-8")
     loaded = config.load(path)
     assert loaded.risk.overrides == {("open", "not-sender"): "medium"}
     options_too = {"collect", "log"}
-    assert set(tomllib.loads(block("toml"))) == {f.encode_name for f in fields(Config)} - options_too
+    assert set(tomllib.loads(CONFIG)) == {f.encode_name for f in fields(Config)} - options_too
 
 
 def test_role_changes_nothing():
     """The role reads, and asks for the contract's read-only answers; no action of it writes."""
-    role = json.loads(block("json"))
+    role = json.loads(ROLE)
     reads, *asks = role["Actions"]
     assert reads == "*/read"
     asked = {action.rpartition("/")[0].rpartition("/")[2] for action in asks}
@@ -351,7 +307,7 @@ def test_role_is_the_one_the_doctor_prints(tmp_path):
     with serve([]) as server:
         words = ("doctor", "-g", "MANAGEMENT-GROUP-ID", "--role")
         done = finish(start(*words, cwd=tmp_path, environment=server.environment))
-    assert (done.code, done.out) == (3, block("json")), done.err
+    assert (done.code, done.out) == (3, ROLE), done.err
 
 
 def test_an_added_answer_settles_an_unknown(tmp_path):
@@ -368,8 +324,9 @@ def test_an_added_answer_settles_an_unknown(tmp_path):
         for nic in nics
         if "/networkInterfaces/" in nic
     ]
-    assert "effectiveRouteTable" in README
-    assert "monday/resources-answers.jsonl" in README
+    page = next(text for page, text in TEXT.items() if page.name == "unknown.md")
+    assert "effectiveRouteTable" in page
+    assert "monday/resources-answers.jsonl" in page
     (snapshot / "resources-answers.jsonl").write_text("".join(f"{json.dumps(answer)}\n" for answer in answers))
     assert "bgp-default-possible" in before.out
     after = _explained(snapshot, tmp_path)

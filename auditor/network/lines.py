@@ -20,6 +20,7 @@ from auditor.network.tags import is_tag
 ALLOW, DENY, ALWAYS, PASS, UNKNOWN = "allow", "deny", "always", "pass", "unknown"
 NAMED = "named"  # denied but for hosts that an allowing line knows by name only
 HOST = "fqdn "  # how an unresolved host name stands among the unresolved
+PORT = 25  # the port that is judged; the policy, the words and `allowPort25Out` speak of this one
 
 
 class VnetTag(Struct, frozen=True):
@@ -241,7 +242,7 @@ def _matches(line: Line, source: int | None, groups: frozenset[str]) -> bool | N
     return None if source in line.maybe_sources else False
 
 
-def holds_port(ranges: Iterable[str], port: int = 25) -> bool | None:
+def holds_port(ranges: Iterable[str], port: int = PORT) -> bool | None:
     """Whether `*`, a port, or a range `a-b` among the texts holds the port; None where a text is none of these."""
     spans = [_ports(text) for text in ranges]
     if any(span is not None and span[0] <= port <= span[1] for span in spans):

@@ -25,6 +25,7 @@ from auditor.model.resources import (
     Tenant,
     VirtualMachine,
 )
+from auditor.network.lines import PORT
 
 _PROTOCOLS = frozenset({"tcp", "udp", "all"})
 _NAT, _LB = "microsoft.network/natgateways", "microsoft.network/loadbalancers"
@@ -241,5 +242,5 @@ class OutboundMethods:
 
 
 def serves_as_next_hop(rule: LoadBalancingRule) -> bool:
-    """Whether an internal load balancer's rule forwards TCP to any port (HA ports) or to port 25."""
-    return not rule.outbound and rule.protocol in ("all", "tcp") and rule.frontend_port in (0, 25)
+    """Whether an internal load balancer's rule forwards TCP to any port (HA ports) or to the judged port."""
+    return not rule.outbound and rule.protocol in ("all", "tcp") and rule.frontend_port in (0, PORT)

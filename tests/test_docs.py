@@ -1,0 +1,93 @@
+"""The task pages are true: what can run without a cloud is run, in the page's order, by a shell as a reader would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from auditor import config
+from tests.arm import rule
+from tests.network.world import Lone, attach
+from tests.pages import BLOCKS, TASKS, Block, commands
+from tests.program import FIXTURES, ROOT, rows
+
+TASKS_WITH_COMMANDS = [page for page in TASKS if any(b.page == page and b.lang == "sh" for b in BLOCKS)]
+
+
+def run_block(block: Block, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell block by bash, with this environment's programs first and nothing of Azure set."""
+    foreign = ("AZURE_", "GIT_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment["SCRUB_KEY"] = "a key for the test"
+    return subprocess.run(
+        ["bash", "-euc", block.text], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize("page", TASKS_WITH_COMMANDS, ids=lambda page: page.name)
+def test_page_runs_as_written(tmp_path, page):
+    """Blocks are saved and run one after the other in one directory; each ends as the page says."""
+    (tmp_path / "fixtures").symlink_to(FIXTURES)
+    for block in (each for each in BLOCKS if each.page == page):
+        if block.file:
+            (tmp_path / block.file).write_text(block.text, "utf-8")
+        elif block.lang == "sh" and not block.live and block.mark != "once":
+            done = run_block(block, tmp_path)
+            assert done.returncode == block.exits, f"{block.text}{done.stderr}"
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.lang == "toml"], ids=lambda block: block.page.name)
+def test_toml_is_a_config(tmp_path, block):
+    """What a page shows as a config the program takes."""
+    path = tmp_path / "auditor.toml"
+    path.write_text(block.text, "utf-8")
+    assert config.load(path) != config.Config()
+    assert tomllib.loads(block.text)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.lang == "json"], ids=lambda block: block.page.name)
+def test_json_is_json(block):
+    """What a page shows as JSON is."""
+    assert json.loads(block.text)
+
+
+def test_marks_are_known():
+    """A comment above a block is one that a test understands."""
+    assert {block.mark.partition(" ")[0] for block in BLOCKS} <= {"", "live", "once", "exits", "file:"}
+
+
+def test_commands_that_nothing_runs_are_few():
+    """Only other people's programs go unrun: `live` blocks start nothing else, and `once` blocks are the gate's."""
+    started = {words[0] for b in BLOCKS if b.lang == "sh" and b.live for words in commands(b.text)}
+    assert started <= {"auditor", "az", "jq", "kubectl", "docker", "systemctl", "gh"}
+    once = {words[0] for b in BLOCKS if b.lang == "sh" and b.mark == "once" for words in commands(b.text)}
+    assert once <= {".ci/run", "python", "SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)"}
+
+
+@pytest.mark.parametrize(("port", "smtp"), [(25, "open"), (587, "blocked")])
+def test_another_port_is_one_constant(tmp_path, port, smtp):
+    """What another-port.md says: with another number in its one place, the rules of that port decide."""
+    world = Lone()
+    world.guard(rule("no-submission", 100, "Deny", ports="587"))
+    attach(world.nic["properties"]["ipConfigurations"][0], publicIPAddress=world.group.public_ip("ip", "20.61.7.4"))
+    world.nic["properties"]["allowPort25Out"] = True
+    snapshot = world.tenant.write(tmp_path / "snapshot")
+    shutil.copytree(ROOT / "auditor", tmp_path / "auditor", ignore=shutil.ignore_patterns("__pycache__"))
+    lines = tmp_path / "auditor" / "network" / "lines.py"
+    lines.write_text(re.sub(r"(?m)^PORT = 25\b", f"PORT = {port}", lines.read_text("utf-8")), "utf-8")
+    subprocess.run(
+        [sys.executable, "-m", "auditor", "scan", "--from", snapshot, "--format", "csv"],
+        cwd=tmp_path, env={"PATH": os.environ["PATH"]}, check=True, capture_output=True,
+    )  # fmt: skip
+    (row,) = rows((tmp_path / "reports" / "latest" / "vms.csv").read_text("utf-8"))
+    assert row["smtp"] == smtp
+    assert row["rules_decided_by"].rpartition("/")[2] == ("no-submission" if port == 587 else "")
