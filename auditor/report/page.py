@@ -30,11 +30,15 @@ from auditor.policy.sources import sources
 from auditor.report.cells import moment, visible, web_link
 from auditor.report.columns import COLUMNS, Column, Context
 from auditor.report.content import Words
+from auditor.report.rows import SUPPRESSIONS
 from auditor.report.tables import SEEN, STATUSES, Content, Table
 
 _SCRIPTS = ("dom.js", "store.js", "address.js", "grid.js", "charts.js", "vm.js", "views.js", "main.js")
 _STYLES = ("vendor/slick.grid.css", "page.css")
 _LIBRARIES = "vendor/libraries.js"
+_PACKAGES = "vendor/package.json"
+_RUNS = 26  # of the trend, the last ones
+_OWN_CODES = {"status": STATUSES, "suppression": SUPPRESSIONS}  # put in words by the report's own texts
 _LEVEL = 6  # of compression; more costs seconds and saves little
 # No text may end the block it stands in, or a line of script where JSON is read as one.
 _ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
@@ -120,6 +124,9 @@ def _run(content: Content) -> dict[str, object]:
         "missing": missing,
         "suppressed": content.figures.suppressed,
         "tiles": _tiles(content),
+        "baseline": report.baseline if report.changes is not None else None,
+        "trend": _trend(content),
+        "libraries": msgspec.json.decode(_asset(_PACKAGES))["devDependencies"],
         "portal": content.context.portal("/").removesuffix("/"),
         "columns": labels.columns,
         "notes": labels.notes,
@@ -196,6 +203,21 @@ def _tiles(content: Content) -> list[dict[str, object]]:
     ]
 
 
+def _trend(content: Content) -> dict[str, object]:
+    """Figures of the runs that there were, oldest first, each with the tone it is drawn in."""
+    runs, text = content.trend[-_RUNS:], content.labels.text
+    times = [f"{time:%Y-%m-%d %H:%M}" if (time := moment(run.scanned_at)) else visible(run.scanned_at) for run in runs]
+    return {
+        "runs": times,
+        "lines": [
+            (text("tile_open"), "open", [run.smtp.get("open", 0) for run in runs]),
+            (text("tile_held"), "held", [run.senders_held for run in runs]),
+            (text("tile_high"), "high", [run.risk.get("high", 0) for run in runs]),
+            (text("tile_unknown"), "doubt", [run.smtp.get("unknown", 0) for run in runs]),
+        ],
+    }
+
+
 def _codes(content: Content) -> dict[str, dict[str, tuple[str, str, str]]]:
     """Title, meaning and source of every code by its column, in the order to list them."""
     words, text = content.words, content.labels.text
@@ -206,7 +228,8 @@ def _codes(content: Content) -> dict[str, dict[str, tuple[str, str, str]]]:
         }
         for column, listed in words.codes().items()
     }
-    codes["status"] = {status: (text(f"status_{status}"), text(f"status_{status}_note"), "") for status in STATUSES}
+    for column, own in _OWN_CODES.items():
+        codes[column] = {code: (text(f"{column}_{code}"), text(f"{column}_{code}_note"), "") for code in own}
     return codes
 
 
@@ -258,8 +281,9 @@ class _Dictionaries:
     def __init__(self, words: Words, numbers: _Numbers) -> None:
         self._numbers = numbers
         self._ranks: Mapping[str, Mapping[str, int]] = {
-            column: {code: rank for rank, code in enumerate(codes)} for column, codes in words.codes().items()
-        } | {"status": {status: rank for rank, status in enumerate(STATUSES)}}
+            column: {code: rank for rank, code in enumerate(codes)}
+            for column, codes in (*words.codes().items(), *_OWN_CODES.items())
+        }
 
     def table(self, table: Table[Any], content: Content) -> dict[str, object]:
         labels = content.labels

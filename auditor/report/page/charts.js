@@ -1,7 +1,9 @@
 "use strict";
-// Bars of VMs stacked by risk. Each chart has its figures beside it as a table, whose names filter as the bars do.
+// Bars of VMs stacked by risk, and lines of figures over the runs. Each chart has its figures beside it as a table, in
+// that of bars the names filter as the bars do.
 
 const MOST_BARS = 10;
+const MOST_LINES = 100; // of a table
 
 /** The colour that a custom property has just now, as the canvas wants it. */
 function colour(property) {
@@ -26,11 +28,9 @@ function byRisk(table, key) {
   return sums.map((counts, entry) => ({ entry, counts, sum: counts.reduce((a, b) => a + b, 0) })).filter((line) => line.sum);
 }
 
-class Chart25 {
-  /** `label(entry)` names a bar, `pick(entry)` is called for the one that a reader chooses. */
-  constructor(table, { title, lines, label, pick }) {
-    const risk = table.column("risk");
-    Object.assign(this, { lines: lines.slice(0, MOST_BARS), risks: risk.values, label, pick });
+/** What all charts have in common: a card with title, canvas and table. */
+class Plot {
+  constructor(title, head, rows) {
     this.canvas = h("canvas", { role: "img", "aria-label": `${title}. ${text("page_chart_table")}` });
     this.box = h("div", { class: "plot" }, this.canvas);
     this.element = h("section", { class: "card chart" },
@@ -38,30 +38,41 @@ class Chart25 {
       this.box,
       h("details", null,
         h("summary", null, text("page_as_table")),
-        this.figures(lines)));
+        h("div", { class: "figures-box" }, h("table", { class: "figures" },
+          h("thead", null, h("tr", null, h("td", null), head.map((name) => h("th", { scope: "col" }, name)))),
+          h("tbody", null, rows.map(([name, ...cells]) => h("tr", null,
+            h("th", { scope: "row" }, name),
+            cells.map((count) => h("td", { class: count ? null : "faint" }, count ? numbers.format(count) : "–")))))))));
   }
 
-  figures(lines) {
-    return h("table", { class: "figures" },
-      h("thead", null, h("tr", null,
-        h("td", null),
-        this.risks.map((risk) => h("th", { scope: "col" }, titleOf("risk", risk))),
-        h("th", { scope: "col" }, text("total")))),
-      h("tbody", null, lines.slice(0, 100).map((line) => h("tr", null,
-        h("th", { scope: "row" },
-          h("button", { type: "button", class: "plain", onclick: () => this.pick(line.entry) }, bdi(this.label(line.entry)))),
-        [...line.counts].map((count) => h("td", { class: count ? null : "faint" }, count ? numbers.format(count) : "–")),
-        h("td", null, h("strong", null, numbers.format(line.sum)))))));
+  get font() {
+    return { family: getComputedStyle(document.body).fontFamily, size: 12 };
+  }
+
+  /** Draw anew, in the colours of the hour. */
+  paint(height, chart) {
+    this.chart?.destroy();
+    this.box.style.height = `${height}px`;
+    this.chart = new Chart(this.canvas, chart);
+  }
+}
+
+class Bars extends Plot {
+  /** `label(entry)` names a bar, `pick(entry)` is called for the one that a reader chooses. */
+  constructor(table, { title, lines, label, pick }) {
+    const risks = table.column("risk").values;
+    const name = (line) => h("button", { type: "button", class: "plain", onclick: () => pick(line.entry) }, bdi(label(line.entry)));
+    super(title, [...risks.map((risk) => titleOf("risk", risk)), text("total")],
+      lines.slice(0, MOST_LINES).map((line) => [name(line), ...line.counts, line.sum]));
+    Object.assign(this, { lines: lines.slice(0, MOST_BARS), risks, label, pick });
   }
 
   /** Draw it with room for so many bars. */
   draw(bars) {
-    this.chart?.destroy();
-    this.box.style.height = `${34 + 27 * Math.max(4, bars)}px`;
     const ink = colour("--muted");
     const short = (name) => (name.length > 24 ? `${name.slice(0, 23)}…` : name);
-    const font = { family: getComputedStyle(document.body).fontFamily, size: 12 };
-    this.chart = new Chart(this.canvas, {
+    const { font } = this;
+    this.paint(34 + 27 * Math.max(4, bars), {
       type: "bar",
       data: {
         labels: this.lines.map((line) => this.label(line.entry)),
@@ -89,6 +100,44 @@ class Chart25 {
             grid: { display: false },
             ticks: { color: colour("--ink"), font, autoSkip: false, callback: (_, place) => short(this.label(this.lines[place].entry)) },
           },
+        },
+      },
+    });
+  }
+}
+
+class Trend extends Plot {
+  /** `runs` are times, `lines` are [title, tone, figures], a figure for each run. */
+  constructor(title, { runs, lines }) {
+    super(title, lines.map(([name]) => name), runs.map((run, place) => [run, ...lines.map(([, , figures]) => figures[place])]).reverse());
+    Object.assign(this, { runs, lines });
+    this.box.before(h("ul", { class: "key", "aria-hidden": "true" }, lines.map(([name, tone]) => h("li", { class: `line ${tone}` }, name))));
+  }
+
+  draw() {
+    const ink = colour("--muted");
+    const { font } = this;
+    this.paint(190, {
+      type: "line",
+      data: {
+        labels: this.runs,
+        datasets: this.lines.map(([label, tone, data]) => ({
+          label, data, borderColor: colour(`--line-${tone}`), backgroundColor: colour(`--line-${tone}`),
+          borderWidth: 2, pointRadius: 3, pointHoverRadius: 5,
+        })),
+      },
+      options: {
+        animation: false,
+        maintainAspectRatio: false,
+        interaction: { mode: "index", intersect: false },
+        plugins: { tooltip: { bodyFont: font, titleFont: font } },
+        scales: {
+          x: {
+            border: { color: colour("--line") },
+            grid: { display: false },
+            ticks: { color: ink, font, maxRotation: 0, autoSkipPadding: 16, callback: (_, place) => this.runs[place].slice(0, 10) },
+          },
+          y: { beginAtZero: true, border: { display: false }, grid: { color: colour("--line") }, ticks: { color: ink, font, precision: 0, maxTicksLimit: 5 } },
         },
       },
     });

@@ -96,6 +96,7 @@ const TONES = {
   risk: { high: "high", medium: "medium", low: "low", none: "none" },
   smtp: { open: "open", restricted: "open", conditional: "medium", blocked: "none", unknown: "doubt" },
   status: { failed: "high", refused: "high", partly: "medium", "not-available": "none", read: "none" },
+  suppression: { expired: "high", "in-force": "none", idle: "medium" },
 };
 
 /** A code as a badge in its colour. */

@@ -5,38 +5,76 @@ const LETTER = 7; // pixels
 const ROW = 38;
 const CARD = 78;
 
-/** Columns whose cell opens the resource that another column of the row names. */
-const OPENS = { nic: "nic_id", firewall: "firewall_id", target_name: "target", subscription_portal: "subscription_id" };
+/** Columns whose cell opens in the portal the resource that another column of the row names. */
+const OPENS = { nic: "nic_id", firewall: "firewall_id", target_name: "target" };
 
 /** The contents of a cell. */
 function cellOf(table, column, row) {
   const value = column.at(row);
   if (value === "") return "";
   if (column.kind === "number") return numbers.format(value);
+  if (table.file === "subscriptions" && column.key === "subscription") {
+    const filters = new Map([["subscription_id", [table.cell("subscription_id", row)]]]);
+    return h("a", { href: writeAddress(fresh("vms", filters)), tabindex: -1 }, bdi(value));
+  }
+  if (table.file === "changes" && column.key in CHANGED) return CHANGED[column.key](table, row);
   if (column.key in TONES) return badge(column.key, value);
   if (column.key === "vm" && table.column("vm_id")) {
-    return h("a", { href: writeAddress({ ...fresh(table.file), vm: table.cell("vm_id", row) }), tabindex: -1 }, bdi(value));
+    return h("a", { href: writeAddress({ ...fresh(table.file), vm: table.cell("vm_id", row) }), class: "opens", tabindex: -1 }, bdi(value));
   }
   if (column.kind === "code") return h("span", { title: sentenceOf(column.key, value) }, titleOf(column.key, value));
   if (column.kind === "codes") return value.split(";").map((code) => titleOf(column.key, code)).join("; ");
   const opens = OPENS[column.key] && portalOf(table.cell(OPENS[column.key], row));
-  if (opens) return h("a", { href: opens, target: "_blank", rel: "noopener noreferrer", tabindex: -1 }, bdi(value));
+  if (opens) return h("a", { href: opens, target: "_blank", rel: "noopener noreferrer", tabindex: -1 }, bdi(value), icon("open"));
   if (value.startsWith("https://") && column.key === "doc_url") {
     return h("a", { href: value, target: "_blank", rel: "noopener noreferrer", tabindex: -1 }, value);
   }
   return h("bdi", { title: value, class: column.kind === "id" ? "mono" : null }, value);
 }
 
-/** How wide a text is, in letters; those of East Asia are two wide. */
-function lengthOf(value) {
-  return value.length + (value.match(/[\u2e80-\uffef]/g)?.length ?? 0);
+/** What changed, in words: columns by their titles, values that begin with a code by what it is called. */
+const CHANGED = {
+  what: (table, row) => bdi(listOf(table, row).map((key) => run.columns[key] ?? key).join(", ")),
+  old: (table, row) => bdi(changedTo(table, row, table.cell("old", row))),
+  new: (table, row) => bdi(changedTo(table, row, table.cell("new", row))),
+};
+
+function listOf(table, row) {
+  return table.cell("what", row).split(", ");
 }
 
-/** Pixels for a column: what its codes take in words, else as wide as it was declared, and its title in any case. */
-function widthOf(column) {
+function changedTo(table, row, value) {
+  const keys = listOf(table, row);
+  const values = keys.length > 1 ? value.split("; ") : [value];
+  if (values.length !== keys.length) return value; // a name that looks like a list
+  return values.map((one, place) => {
+    const [, code, rest] = /^([a-z-]*)(.*)$/s.exec(one);
+    const words = rest.replace(/^ \(([a-z-]+)\)$/, (_, why) => ` (${titleOf("platform", why)})`);
+    return titleOf(keys[place], code) + words;
+  }).join("; ");
+}
+
+const MEASURED = 300; // entries of a column that say how wide it is to be
+const ruler = document.createElement("canvas").getContext("2d");
+
+/** How wide texts are in pixels, of those that are not overlong. */
+function widest(texts, font) {
+  ruler.font = font;
+  return Math.max(0, ...texts.map((value) => ruler.measureText(value.slice(0, 60)).width));
+}
+
+/** Pixels for a column: what its contents take, texts no more than was declared, and its title in any case. */
+function widthOf(table, column) {
+  const { fontFamily } = getComputedStyle(document.body);
   const codes = column.kind === "code" || column.key in TONES;
-  const words = codes ? column.values.map((value) => lengthOf(titleOf(column.key, value)) * LETTER + 46) : [column.width * LETTER];
-  return Math.min(420, Math.max(76, lengthOf(column.title) * LETTER + 48, ...words.slice(0, 50)));
+  const words = column.values.slice(0, MEASURED).map((value, entry) => {
+    if (codes) return titleOf(column.key, value);
+    return table.file === "changes" && column.key === "what" ? run.columns[value] ?? value : String(column.entry(entry));
+  });
+  const font = column.kind === "id" ? "13px monospace" : `${column.key === "vm" ? 600 : 400} 14px ${fontFamily}`;
+  const content = widest(words, font) + (column.key === "risk" ? 46 : column.key in TONES ? 40 : 26);
+  const title = widest([column.title], `600 13px ${fontFamily}`) + 42;
+  return Math.ceil(Math.max(64, title, codes ? content : Math.min(content, column.width * LETTER, 420)));
 }
 
 /** A row on a narrow screen: name first, then what matters, then where. */
@@ -100,7 +138,7 @@ class Grid {
       field: column.key,
       name: column.title,
       toolTip: run.notes[column.key] ?? "",
-      width: widthOf(column),
+      width: widthOf(table, column),
       minWidth: 60,
       sortable: true,
       cssClass: column.kind === "number" ? "number" : "",
@@ -114,7 +152,7 @@ class Grid {
     slick.onSort.subscribe((_, { sortAsc, sortCol }) => this.sort(sortAsc ? sortCol.id : `-${sortCol.id}`));
     slick.onClick.subscribe((event, { row }) => {
       const link = event.target.closest("a");
-      const own = link?.getAttribute("href").startsWith("#");
+      const own = link?.classList.contains("opens");
       if (link && (!own || event.ctrlKey || event.metaKey || event.shiftKey)) return;
       if (own) event.preventDefault();
       this.open(this.view.seen[row]);

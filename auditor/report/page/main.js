@@ -12,7 +12,8 @@ class App {
     this.navigation = h("nav", { "aria-label": text("page_tabs") });
     this.main = h("main", { tabindex: -1 });
     this.paper = h("div", { class: "paper" });
-    document.getElementById("app").append(this.head(), this.navigation, this.main, this.paper);
+    const skip = h("a", { class: "skip", href: "#", onclick: (event) => { event.preventDefault(); this.main.focus(); } }, text("page_skip"));
+    document.getElementById("app").append(skip, this.head(), this.navigation, this.main, this.paper);
     this.overview = new OverviewTab();
     this.add("overview", text("page_tab_overview"), this.overview);
     this.paint();
@@ -110,7 +111,11 @@ class App {
     const row = state.vm ? panel.find(state.vm) : -1;
     if (state.vm && row < 0) announce(text("page_no_such_vm", { vm: state.vm }));
     this.main.querySelector(".missing-vm")?.remove();
-    if (state.vm && row < 0) this.main.prepend(h("p", { class: "note missing-vm" }, text("page_no_such_vm", { vm: state.vm })));
+    if (state.vm && row < 0) {
+      const alike = writeAddress({ ...fresh("vms"), q: nameOf(state.vm) });
+      this.main.prepend(h("p", { class: "note missing-vm" },
+        bdi(text("page_no_such_vm", { vm: state.vm })), " ", h("a", { href: alike }, text("page_search"))));
+    }
     document.body.classList.toggle("with-panel", row >= 0);
     if (row < 0) {
       panel.element.hidden = true;

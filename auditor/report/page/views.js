@@ -6,12 +6,15 @@ const FACETS = {
   vms: ["subscription_id", "owner", "risk", "smtp", "path", "decided_by", "intent"],
   "azure-firewall": ["firewall", "smtp", "risk"],
   nics: ["subscription_id", "smtp", "path"],
+  suppressed: ["suppression", "subscription", "risk"],
   subscriptions: ["offer_class", "registered", "exemption"],
+  changes: ["change", "subscription", "risk", "owner"],
   coverage: ["subscription", "status", "kind"],
 };
 const FIRST_ORDER = { vms: "risk" };
 const UNSEARCHED = ["command", "action", "vnet_id", "doc_url", "scanned_at"]; // of VMs: another column or tab tells the same
 const MENU_LENGTH = 200;
+const FIRST_ACTIONS = 10;
 const CARDS_AT_ONCE = 40;
 const PRINTED_ROWS = 1000;
 
@@ -56,7 +59,7 @@ class Facet {
     this.list = h("div", { role: "group", "aria-label": this.column.title });
     this.count = h("span", { class: "badge-count" });
     this.search = h("input", { type: "search", placeholder: text("page_search"), "aria-label": text("page_search"), oninput: () => this.fill() });
-    this.element = menu(`facet ${key}`, [titleOfColumn(this.column), this.count], this.column.size > 12 && this.search, this.list);
+    this.element = menu(`facet of-${key}`, [titleOfColumn(this.column), this.count], this.column.size > 12 && this.search, this.list);
     this.element.addEventListener("toggle", () => this.element.open && this.fill());
   }
 
@@ -257,11 +260,14 @@ function actionAddress(table, row) {
   return writeAddress(fresh("vms", filters));
 }
 
-function actionCard(table, row, brief) {
+/** `number` is its place among those that are told first; one without is told at length. */
+function actionCard(table, row, number) {
+  const brief = number !== undefined;
   const cell = (key) => table.cell(key, row);
   const portal = portalOf(cell("target"));
   const where = [cell("subscription"), cell("target_name") !== cell("subscription") && cell("target_name")].filter(Boolean);
   return h("li", { class: `card action ${cell("risk")}` },
+    brief && h("span", { class: "number", "aria-hidden": "true" }, numbers.format(number)),
     h("div", { class: "action-main" },
       h("p", { class: "sentence" }, bdi(cell("action"))),
       h("p", { class: "faint" },
@@ -270,7 +276,7 @@ function actionCard(table, row, brief) {
         portal && [" · ", outward(portal, text("page_portal"), icon("open"))],
         !brief && cell("doc_url").startsWith("https://") && [" · ", outward(cell("doc_url"), run.columns.doc_url, icon("open"))]),
       !brief && cell("vms") > 1 && h("p", { class: "faint" }, `${run.columns.examples}: `, bdi(cell("examples"))),
-      !brief && cell("command") && commandBox(cell("command"))),
+      cell("command") && commandBox(cell("command"), brief)),
     h("div", { class: "action-side" },
       h("a", { href: actionAddress(table, row), class: "vms" }, h("strong", null, numbers.format(cell("vms"))),
         ` ${text(cell("vms") === 1 ? "page_one_vm" : "page_many_vms")}`),
@@ -293,7 +299,7 @@ class ActionsTab extends RowsTab {
 
   add() {
     const from = this.list.childElementCount;
-    this.list.append(...Array.from(this.view.seen.subarray(from, from + CARDS_AT_ONCE), (row) => actionCard(this.table, row, false)));
+    this.list.append(...Array.from(this.view.seen.subarray(from, from + CARDS_AT_ONCE), (row) => actionCard(this.table, row)));
     this.more.hidden = this.list.childElementCount >= this.view.seen.length;
   }
 }
@@ -306,6 +312,19 @@ function tiles() {
       h("span", { class: "tile-title" }, tile.title),
       h("span", { class: `tile-value${tile.value ? "" : " nought"}` }, numbers.format(tile.value)),
       h("span", { class: "tile-note" }, tile.note)))));
+}
+
+/** What is different from the baseline, each kind with its number; null where there was none to compare with. */
+function changed(table) {
+  if (run.baseline === null) return null;
+  const title = h("h2", { class: "small" }, text("page_changed", { count: table?.rows ?? 0 }), " ", h("span", { class: "faint" }, bdi(run.baseline)));
+  if (!table) return h("section", { class: "card changed" }, title, h("p", null, text("no_changes")));
+  const kinds = table.column("change");
+  const counts = new Uint32Array(kinds.size);
+  for (const entry of kinds.index) counts[entry]++;
+  return h("section", { class: "card changed" }, title, h("ul", null, kinds.values.map((kind, entry) => h("li", null,
+    h("a", { href: writeAddress(fresh("changes", new Map([["change", [kind]]]))), title: sentenceOf("change", kind) },
+      h("strong", null, numbers.format(counts[entry])), " ", titleOf("change", kind))))));
 }
 
 class OverviewTab {
@@ -329,19 +348,21 @@ class OverviewTab {
     ].map(([key, title, arrange]) => {
       const column = vms.column(key);
       const filters = (entry) => new Map([[key, [column.entry(entry)]], ...(run.suppressed ? [["suppressed", [""]]] : [])]);
-      return new Chart25(vms, {
+      return new Bars(vms, {
         title,
         lines: arrange(byRisk(vms, key)),
         label: labelsOf(vms, key),
         pick: (entry) => { location.hash = writeAddress(fresh("vms", filters(entry))); },
       });
     });
-    const first = actions ? Math.min(10, actions.rows) : 0;
+    this.trend = run.trend.runs.length > 1 ? new Trend(text("trend"), run.trend) : null;
+    const first = actions ? Math.min(FIRST_ACTIONS, actions.rows) : 0;
     this.rest.replaceChildren(
+      changed(data.tables.get("changes")) ?? "",
       riskKey(vms),
-      h("div", { class: "charts" }, this.charts.map((chart) => chart.element)),
+      h("div", { class: "charts" }, this.charts.map((chart) => chart.element), this.trend?.element),
       h("h2", null, text("first_actions")),
-      first ? h("ol", { class: "actions brief" }, Array.from({ length: first }, (_, row) => actionCard(actions, row, true))) : h("p", null, text("nothing_to_do")),
+      first ? h("ol", { class: "actions brief" }, Array.from({ length: first }, (_, row) => actionCard(actions, row, row + 1))) : h("p", null, text("nothing_to_do")),
       actions?.rows > first ? h("p", null, h("a", { href: "#tab=actions" }, text("page_all_actions", { count: actions.rows }))) : "");
     this.draw();
   }
@@ -350,6 +371,7 @@ class OverviewTab {
     const charts = this.charts ?? [];
     const bars = Math.max(...charts.map((chart) => chart.lines.length));
     for (const chart of charts) chart.draw(bars);
+    this.trend?.draw();
   }
 
   show() {}
@@ -377,7 +399,7 @@ class LegendTab {
       h("section", { class: "card" },
         h("h2", { class: "small" }, text("page_columns")),
         h("dl", { class: "codes" }, plain.map((key) => this.line(run.columns[key], key, run.notes[key], "")))),
-      h("p", { class: "faint" }, text("page_made_with")));
+      h("p", { class: "faint" }, text("page_made_with", { slickgrid: run.libraries.slickgrid, chartjs: run.libraries["chart.js"] })));
   }
 
   /** A column with its codes, which are told once where several columns share them. */

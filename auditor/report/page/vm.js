@@ -154,8 +154,10 @@ class VmPanel {
     });
     if (!taken.length) return [h("ol", { class: "way" }, nic), h("p", { class: "note" }, text("page_no_way"))];
     const deciding = this.deciding(taken, cell("decided_by"));
+    const unseen = cell("decided_by") === "visibility" && !deciding.length; // what decides is none of the gates
     const known = new Set(taken.map((step) => step.gate));
     const nodes = [nic];
+    const ends = cell("smtp") === "blocked"; // where only some destinations are denied, others go on
     let past = false;
     for (const gate of GATES) {
       if (!known.has(gate)) {
@@ -166,12 +168,12 @@ class VmPanel {
         const decides = deciding.includes(step);
         nodes.push(this.step(step, decides, past));
       }
-      past ||= taken.some((one) => one.gate === gate && deciding.includes(one) && markOf(one.outcome) === "stop");
+      past ||= ends && taken.some((one) => one.gate === gate && deciding.includes(one) && markOf(one.outcome) === "stop");
     }
     nodes.push(this.node({
       mark: { open: "pass", restricted: "part", conditional: "part", blocked: "stop" }[cell("smtp")] ?? "doubt",
-      title: text("page_gate_internet"), outcome: titleOf("smtp", cell("smtp")), past,
-      detail: cell("egress_ip"), end: true,
+      title: text("page_gate_internet"), outcome: titleOf("smtp", cell("smtp")), past, end: true,
+      note: unseen && cell("gaps"), detail: cell("egress_ip"), decides: unseen,
     }));
     return h("ol", { class: "way" }, nodes);
   }
@@ -215,15 +217,18 @@ class VmPanel {
           outcome && h("span", { class: "outcome" }, outcome),
           mark === "absent" && h("span", { class: "faint" }, text("page_nothing_here")),
           decides && h("span", { class: "decides-tag" }, text("page_decides")),
-          portal && outward(portal, h("span", { class: "unseen" }, text("page_portal")), icon("open"))),
+          id.startsWith("/") && h("span", { class: "node-tools" },
+            portal && h("a", { class: "icon-button", href: portal, target: "_blank", rel: "noopener noreferrer", title: text("page_portal"), "aria-label": `${text("page_portal")}: ${title}` }, icon("open")),
+            iconButton("copy", `${text("page_copy_id")}: ${title}`, (event) => copy(id, event.currentTarget)))),
         note && h("div", { class: "faint" }, note),
-        detail && h("div", { class: "mono detail" }, h("bdi", { title: id || null }, ...[detail].flat()))));
+        detail && h("div", { class: "mono detail" }, h("bdi", { title: id || null }, ...[detail].flat())),
+        decides && id.startsWith("/") && h("div", { class: "mono detail" }, bdi(id))));
   }
 }
 
 /** A command or portal path to take along. */
-function commandBox(command) {
+function commandBox(command, brief = false) {
   const words = command.split(" ").flatMap((word, place) => [place ? " " : "", h("span", null, word)]);
-  return h("div", { class: "command" }, h("code", { tabindex: 0 }, words),
+  return h("div", { class: `command${brief ? " one-line" : ""}` }, h("code", { tabindex: 0 }, words),
     iconButton("copy", text("page_copy"), (event) => copy(command, event.currentTarget)));
 }
