@@ -288,12 +288,12 @@ def _judge(snapshot: Snapshot, config: Config) -> Scan:
 
 def _collect(path: Path, config: Config, *, anew: bool) -> Snapshot:
     from auditor import questions
-    from auditor.collect import collect as run
+    from auditor.collect import collect_tenants
     from auditor.collect.options import CollectOptions
     from auditor.collect.progress import watched
     from auditor.snapshot import SnapshotWriter
 
-    options = CollectOptions.of(config)
+    each = CollectOptions.each(config)
     decide = {"off": None, "auto": questions.auto, "all": questions.everything}[config.collect.effective]
     resume = config.collect.resume
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -301,7 +301,7 @@ def _collect(path: Path, config: Config, *, anew: bool) -> Snapshot:
         SnapshotWriter(path, replace=anew and not resume, resume=resume) as writer,
         watched(sys.stderr, wanted=config.log.progress) as display,
     ):
-        return run(options, writer, display, decide).snapshot
+        return collect_tenants(each, writer, display, decide)
 
 
 def _print_json(content: object) -> None:

@@ -113,7 +113,7 @@ def reported(
         gaps=gaps,
         suppressions=tuple(suppressions(config, findings, when.date())),
         scanned_at=when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        tenant_id=snapshot.manifest.tenant_id,
+        tenant_id=", ".join(snapshot.manifest.tenant_ids) or snapshot.manifest.tenant_id,
         cloud=tenant.cloud,
         edition=edition,
         origin=snapshot.manifest.origin,

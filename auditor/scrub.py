@@ -354,6 +354,7 @@ class _Scrubber:
             taken_at=self._kept(_TIME, manifest.taken_at),
             subscriptions=tuple(map(name, manifest.subscriptions)),
             origin=manifest.origin if manifest.origin in ("recorded", "composed") else name(manifest.origin),
+            tenant_ids=tuple(map(name, manifest.tenant_ids)),
         )
 
     # ---- JSON by field

@@ -44,6 +44,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     taken_at: str = ""
     subscriptions: tuple[str, ...] = ()
     origin: str = "recorded"
+    tenant_ids: tuple[str, ...] = ()  # all, `tenant_id` among them, where there are several
 
 
 class Snapshot:
@@ -319,6 +320,11 @@ def _line(document: bytes) -> bytes:
     return document + b"\n"
 
 
+def private(path: Path) -> IO[bytes]:
+    """A new file that only the user may read, open for writing."""
+    return open(path, "wb", opener=_private)
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
@@ -334,7 +340,7 @@ def _noted(line: bytes) -> Page | None:
 def _replace(path: Path, data: bytes) -> None:
     """Writes a small private file whole or not at all."""
     part = path.with_name(path.name + ".part")
-    with open(part, "wb", opener=_private) as file:
+    with private(part) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -282,7 +282,15 @@ def test_no_field_lets_a_foreign_string_through(tmp_path, scrubbed, planted):
 def test_every_field_with_text_has_a_treatment():
     """A text field the decoder learns to read must be told here: a name, or one of the tables of `scrub`."""
     told = {*scrubbing._KEPT, *scrubbing._ADDRESSES, *scrubbing._OWN_ADDRESSES, *scrubbing._HOSTS}
-    names = {"id", "name", "displayName", "sourceIpGroups", "destinationIpGroups", "sourceKubeSelectorGroups"}
+    names = {
+        "id",
+        "name",
+        "displayName",
+        "tenantId",
+        "sourceIpGroups",
+        "destinationIpGroups",
+        "sourceKubeSelectorGroups",
+    }
     wires = [info for w in decode.Wire.__subclasses__() if isinstance(info := type_info(w), StructType)]
     assert {f.encode_name for w in wires for f in w.fields if holds_text(f.type)} - told == names
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from auditor.collect.options import Auth, CollectOptions, CollectResult, Patience, Progress
-from auditor.snapshot import SnapshotWriter
+from auditor.snapshot import Snapshot, SnapshotWriter
 
 if TYPE_CHECKING:
     from auditor.collect.effective import Decide
 
-__all__ = ["Auth", "CollectOptions", "CollectResult", "Patience", "Progress", "collect"]
+__all__ = ["Auth", "CollectOptions", "CollectResult", "Patience", "Progress", "collect", "collect_tenants"]
 
 
 def collect(
@@ -25,12 +27,34 @@ def collect(
     Raises UsageError for a cloud or a name of a subscription that does not exist, AuditorError where there is no
     token, no answer at all or no subscription to read, SnapshotError where the disk does not take it.
     """
-    watched = gc.isenabled()
-    gc.disable()  # until the SDK is imported, see Arm.open
-    try:
+    with _uncollected():
         from auditor.collect import live  # takes most of a second: not for those who read a snapshot
 
         return live.run(options, writer, progress, decide)
+
+
+def collect_tenants(
+    each: Sequence[CollectOptions],
+    writer: SnapshotWriter,
+    progress: Progress,
+    decide: Decide | None = None,
+) -> Snapshot:
+    """Collect one tenant, or several into one snapshot; raises as `collect` does."""
+    if len(each) == 1:
+        return collect(each[0], writer, progress, decide).snapshot
+    with _uncollected():
+        from auditor.collect.parts import Here, collect_parts
+
+        return collect_parts(each, writer, Here(progress), progress, decide)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector until the SDK is imported, see Arm.open."""
+    watched = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if watched:
             gc.enable()

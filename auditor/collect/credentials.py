@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import msgspec
 from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
 from azure.identity import DeviceCodeCredential, InteractiveBrowserCredential
 from azure.identity.aio import (
@@ -19,6 +21,7 @@ from azure.identity.aio import (
     ManagedIdentityCredential,
     WorkloadIdentityCredential,
 )
+from msgspec import Struct
 
 from auditor.collect.clouds import Cloud
 from auditor.collect.options import Auth
@@ -158,3 +161,24 @@ def credential(
 
 def _prompt(address: str, code: str, expires: datetime) -> None:
     sys.stderr.write(f"To sign in, open {address} and enter the code {code} before {expires:%H:%M}.\n")
+
+
+class Claims(Struct):
+    """As much of a token as names its holder."""
+
+    tid: str = ""
+    oid: str = ""
+    appid: str = ""
+    azp: str = ""
+    app_displayname: str = ""
+    upn: str = ""
+    unique_name: str = ""
+
+
+def claims(token: str) -> Claims:
+    """What a token says of its holder; nothing where it is not a JSON web token. It is not checked: Azure does that."""
+    body = token.split(".")[1] if token.count(".") == 2 else ""
+    try:
+        return msgspec.json.decode(urlsafe_b64decode(body + "=" * (-len(body) % 4)), type=Claims)
+    except (msgspec.DecodeError, ValueError):
+        return Claims()

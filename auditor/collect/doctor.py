@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from os import environ
@@ -24,6 +23,7 @@ from msgspec.structs import replace
 from auditor.collect import listings
 from auditor.collect.arm import Arm, Refused, connect
 from auditor.collect.clouds import resolve
+from auditor.collect.credentials import claims
 from auditor.collect.graph import Permission
 from auditor.collect.listings import Listing
 from auditor.collect.options import CollectOptions
@@ -124,18 +124,6 @@ class Examination(Struct, frozen=True, kw_only=True):
 
     complete: bool
     tenants: tuple[Diagnosis, ...]
-
-
-class Claims(Struct):
-    """As much of a token as names its holder."""
-
-    tid: str = ""
-    oid: str = ""
-    appid: str = ""
-    azp: str = ""
-    app_displayname: str = ""
-    upn: str = ""
-    unique_name: str = ""
 
 
 def examine(each: Sequence[CollectOptions]) -> Examination:
@@ -392,12 +380,3 @@ async def _all(arm: Arm, listing: Listing, scope: str, unseen: list[Gap]) -> lis
     except Refused as refused:
         unseen.append(Gap(scope or "/subscriptions", listing.kind, refused.status, refused.code, refused.message))
     return documents
-
-
-def claims(token: str) -> Claims:
-    """What a token says of its holder; nothing where it is not a JSON web token. It is not checked: Azure does that."""
-    body = token.split(".")[1] if token.count(".") == 2 else ""
-    try:
-        return msgspec.json.decode(urlsafe_b64decode(body + "=" * (-len(body) % 4)), type=Claims)
-    except (msgspec.DecodeError, ValueError):
-        return Claims()

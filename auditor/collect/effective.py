@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from asyncio import TaskGroup
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -55,10 +55,9 @@ class Answer(Struct, rename="camel"):
 _read = msgspec.json.Decoder(Answer).decode
 
 
-async def ask(arm: Arm, writer: SnapshotWriter, progress: Progress, decide: Decide) -> int:
-    """Asks what `decide` finds open in what `writer` holds, and keeps the answers; gives how many there are."""
+async def ask(arm: Arm, writer: SnapshotWriter, progress: Progress, questions: Collection[Question]) -> int:
+    """Asks, and keeps the answers; gives how many there are."""
     answers = _Answers(arm, writer, progress)
-    questions = tuple(decide(_tenant(arm.cloud.name, writer)))
     plan = Counter(question.kind for question in questions)
     log.debug("effective: %s", ", ".join(f"{count} {kind}" for kind, count in sorted(plan.items())) or "nothing open")
     await answers.of(questions)
@@ -67,22 +66,27 @@ async def ask(arm: Arm, writer: SnapshotWriter, progress: Progress, decide: Deci
     return answers.documents
 
 
-def _tenant(cloud: str, writer: SnapshotWriter) -> Tenant:
-    """The tenant as the lists show it: answers from before a resume must not change the questions."""
+def open_questions(cloud: str, writer: SnapshotWriter, decide: Decide) -> tuple[Question, ...]:
+    """What `decide` finds open in what `writer` holds. Answers from before a resume must not change the questions."""
     answered = {
         document
         for name, pages in writer.recorded.items() if name.startswith(_ASKED)
         for page in pages for document in writer.documents(page)
     }  # fmt: skip
+    lists = (document for document in _documents(cloud, writer) if document not in answered)
+    return tuple(decide(tenant_of(cloud, lists, writer.gaps)))
+
+
+def tenant_of(cloud: str, documents: Iterable[bytes], gaps: Iterable[Gap]) -> Tenant:
+    """The tenant as its lists show it, as far as they can be read: the judge names what cannot."""
     tenant = Tenant(cloud=cloud)
-    for gap in writer.gaps:
+    for gap in gaps:
         tenant.add_gap(gap)
-    for document in _documents(cloud, writer):
-        if document not in answered:
-            try:
-                decode.add(document, tenant)
-            except decode.BrokenDocument as error:  # the judge names file and line
-                log.debug("passed over: %s", error)
+    for document in documents:
+        try:
+            decode.add(document, tenant)
+        except decode.BrokenDocument as error:
+            log.debug("passed over: %s", error)
     return tenant
 
 

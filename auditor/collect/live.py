@@ -116,7 +116,8 @@ class Collection:
         await self._elsewhere()
         await self._service_tags()
         if self._decide:
-            self._reader.documents += await effective.ask(self._arm, self._writer, self._progress, self._decide)
+            questions = effective.open_questions(self._arm.cloud.name, self._writer, self._decide)
+            self._reader.documents += await effective.ask(self._arm, self._writer, self._progress, questions)
         snapshot = self._writer.finish(
             Manifest(
                 format=FORMAT,

@@ -17,10 +17,18 @@ from auditor.model.finding import Gap
 from auditor.model.ids import name_of
 from auditor.model.resources import without_resources
 
+Unknown = dict[str, AuditorError]
+"""Errors by the names of subscriptions and the ids of management groups they are about."""
 
-async def subscriptions_in_scope(reader: Reader, options: CollectOptions) -> list[Document]:
-    """The subscriptions to read, by id. Raises AuditorError where there is none, UsageError for an unknown name."""
-    members = await _members(reader, options)
+
+async def subscriptions_in_scope(
+    reader: Reader, options: CollectOptions, unknown: Unknown | None = None
+) -> list[Document]:
+    """The subscriptions to read, by id. Raises AuditorError where there is none, UsageError for an unknown name.
+
+    With `unknown` nothing is raised: names and management groups that are not of this tenant are put into it.
+    """
+    members = await _members(reader, options, unknown)
     found: dict[str, Document] = {}
 
     def in_scope(page: list[bytes]) -> list[bytes]:
@@ -30,15 +38,15 @@ async def subscriptions_in_scope(reader: Reader, options: CollectOptions) -> lis
     async for page in reader.pages(listings.SUBSCRIPTIONS, "", change=in_scope):
         found |= {name_of(document.id).lower(): document for document in map(read, page)}
     for wanted in sorted({*options.subscriptions, *members} - found.keys()):
-        document = await _unlisted(reader, options, wanted.lower(), found)
+        document = await _unlisted(reader, options, wanted.lower(), found, unknown)
         if document:
             found[name_of(document.id).lower()] = document
-    if not found:
+    if not found and unknown is None:
         raise AuditorError(_nothing(reader.gaps))
     return [found[guid] for guid in sorted(found)]
 
 
-async def _members(reader: Reader, options: CollectOptions) -> set[str]:
+async def _members(reader: Reader, options: CollectOptions, unknown: Unknown | None) -> set[str]:
     """The ids of the subscriptions below the chosen management groups."""
     members: set[str] = set()
     for group in options.management_groups:
@@ -51,19 +59,30 @@ async def _members(reader: Reader, options: CollectOptions) -> set[str]:
             }
         for gap in reader.gaps:
             if gap.scope == scope:
-                raise AuditorError(f"Management group {group} cannot be read: {gap.code} {gap.message}")
+                why = AuditorError(f"Management group {group} cannot be read: {gap.code} {gap.message}")
+                if unknown is None:
+                    raise why
+                unknown[scope] = why
     return members
 
 
 async def _unlisted(
-    reader: Reader, options: CollectOptions, wanted: str, found: dict[str, Document]
+    reader: Reader,
+    options: CollectOptions,
+    wanted: str,
+    found: dict[str, Document],
+    unknown: Unknown | None,
 ) -> Document | None:
     """A subscription that was asked for and that the list did not name; a gap where it cannot be read."""
     narrowed = options.tags or options.offers  # one that is seen may be left out by these
     if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", wanted):
         if narrowed or any(fnmatchcase((document.display_name or "").lower(), wanted) for document in found.values()):
             return None
-        raise UsageError(f"No subscription that this identity sees is named {wanted!r}.")
+        why = UsageError(f"No subscription that this identity sees is named {wanted!r}.")
+        if unknown is None:
+            raise why
+        unknown[wanted] = why
+        return None
     if wanted in {pattern.lower() for pattern in options.exclude} | found.keys():
         return None
     raw = await reader.one(listings.SUBSCRIPTION, f"/subscriptions/{wanted}")

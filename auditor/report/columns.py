@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
 from auditor.model.finding import Finding
-from auditor.model.ids import name_of
+from auditor.model.ids import name_of, subscription_of
 from auditor.report.cells import portal_link, web_link
 from auditor.report.content import CoverageRow, Words
 from auditor.report.rows import Action, NicRow, SubscriptionRow, SuppressionRow, called
@@ -26,10 +26,12 @@ class Context:
     tenant_id: str = ""
     cloud: str = ""
     subscriptions: Mapping[str, str]  # name by lower-case id
+    tenants: Mapping[str, str] = field(default_factory=dict)  # by lower-case id, where not all are of `tenant_id`
     anchors: Mapping[tuple[str, str], str] = field(default_factory=dict)  # where column and code are explained
 
     def portal(self, resource_id: str) -> str:
-        return portal_link(resource_id, self.tenant_id, self.cloud)
+        tenant = self.tenants.get(subscription_of(resource_id), self.tenant_id) if self.tenants else self.tenant_id
+        return portal_link(resource_id, tenant, self.cloud)
 
     def subscription(self, subscription_id: str) -> str:
         """The subscription's name, its id where the name is not known."""

@@ -66,6 +66,11 @@ class Content:
     trend: tuple[Entry, ...] = ()  # the runs before and this one, oldest first
 
 
+def _homes(report: Report) -> dict[str, str]:
+    """The home tenants of subscriptions, where more than one tenant was signed in to."""
+    return {f.subscription_id.lower(): f.tenant_id for f in report.subscriptions} if "," in report.tenant_id else {}
+
+
 def content(report: Report, words: Words, history: tuple[Entry, ...] = ()) -> Content:
     """Sorts and counts once for all formats; `history` are the runs before."""
     labels = Labels.load(report.lang)
@@ -85,6 +90,7 @@ def content(report: Report, words: Words, history: tuple[Entry, ...] = ()) -> Co
             tenant_id=report.tenant_id,
             cloud=report.cloud,
             subscriptions=names,
+            tenants=_homes(report),
         ),
         figures=counted,
         trend=(*comparable(history, report), Entry.of(report, counted)),

@@ -7,7 +7,7 @@ import random
 import secrets
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from urllib.parse import quote
 
 import msgspec
@@ -48,11 +48,13 @@ class Endpoint:
         permissions: list[Doc] | None = None,
         graph: Graph | None = None,
         throttling: Throttling | None = None,
+        tenants: Mapping[str, Collection[str]] | None = None,
         seed: int = 25,
     ) -> None:
         """`page_size` 0 is all in one page; `latency` and `token_lifetime` are in seconds.
 
         An operation is ready at the look after `looks` others; `permissions` are those of the identity everywhere.
+        `tenants` are those that give a token, each with the subscriptions (ids) that are seen from there.
         """
         self.lists = lists
         self.actions = Actions(lists, looks=looks, page_size=page_size)
@@ -64,7 +66,9 @@ class Endpoint:
         self.faults = faults if faults is not None else []
         self.token_lifetime = token_lifetime
         self.requests: list[tuple[str, str]] = []
+        self.tenants = {TENANT_ID: lists.subscriptions} if tenants is None else tenants
         self.tokens: list[str] = []
+        self._tokens: dict[str, list[str]] = {}  # by tenant
         self.storage_tokens: list[str] = []
         self.token_requests = 0
         self.busiest = 0  # the most requests that were under way at once
@@ -100,7 +104,8 @@ class Endpoint:
         self.token_requests += 1
         form = await request.post()
         expected = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "grant_type": "client_credentials"}
-        if request.match_info["tenant"] != TENANT_ID or any(form.get(k) != v for k, v in expected.items()):
+        tenant = request.match_info["tenant"]
+        if tenant not in self.tenants or any(form.get(k) != v for k, v in expected.items()):
             said = "AADSTS7000215: Invalid client secret provided."
             return reply({"error": "invalid_client", "error_description": said}, 401)
         if form.get("scope") == f"{STORAGE}/.default":
@@ -110,6 +115,7 @@ class Endpoint:
             said = "AADSTS500011: The resource principal was not found."
             return reply({"error": "invalid_resource", "error_description": said}, 400)
         self.tokens.append(f"planted-token-{secrets.token_hex(16)}")
+        self._tokens.setdefault(tenant, []).append(self.tokens[-1])
         return self._granted(self.tokens[-1])
 
     def _granted(self, token: str) -> web.Response:
@@ -141,7 +147,9 @@ class Endpoint:
             self._busy -= 1
 
     def _answer(self, request: web.Request, body: bytes) -> web.Response:
-        if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens[-2:]:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        tenant = next((tenant for tenant, given in self._tokens.items() if token in given[-2:]), "")
+        if not tenant:
             said = "The access token is missing, invalid or expired."
             challenge = {"WWW-Authenticate": 'Bearer authorization_uri="https://login", error="invalid_token"'}
             return error(401, "InvalidAuthenticationToken", said, challenge)
@@ -154,14 +162,14 @@ class Endpoint:
             return self.actions.post(request, body)
         if request.method != "GET":
             return error(405, "MethodNotAllowed", "This endpoint changes nothing.")
-        return self.actions.result(request) or self._read(request, key(request.path), query)
+        return self.actions.result(request) or self._read(request, key(request.path), query, self.tenants[tenant])
 
-    def _read(self, request: web.Request, path: str, query: dict[str, str]) -> web.Response:
+    def _read(self, request: web.Request, path: str, query: dict[str, str], visible: Collection[str]) -> web.Response:
         subscription = subscription_of(path)
         gap = self.lists.refusals.get(path + ("?statusonly" if query.get("statusOnly") else ""))
         if gap:
             return error(gap.status or 500, gap.code, gap.message)
-        if subscription and subscription not in self.lists.subscriptions:
+        if subscription and subscription not in visible:
             return error(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
         if path == f"/subscriptions/{subscription}{_PERMISSIONS}":
             return reply({"value": [self._but_refused(each, subscription) for each in self.permissions]})
@@ -172,6 +180,8 @@ class Endpoint:
         documents = self.lists.find(path, query)
         if documents is None:
             return error(404, "ResourceNotFound", f"The Resource '{request.path}' was not found.")
+        if path == "/subscriptions":
+            documents = [raw for raw in documents if subscription_of(msgspec.json.decode(raw)["id"]) in visible]
         return web.Response(body=self._page(request, documents, query), content_type="application/json")
 
     def _but_refused(self, permission: Doc, subscription: str) -> Doc:

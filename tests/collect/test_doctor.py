@@ -10,7 +10,8 @@ import pytest
 
 from auditor.collect import CollectOptions
 from auditor.collect.arm import READING_ACTIONS
-from auditor.collect.doctor import TRIED, Diagnosis, Examination, claims, diagnose, text
+from auditor.collect.credentials import claims
+from auditor.collect.doctor import TRIED, Diagnosis, Examination, diagnose, text
 from auditor.collect.role import OPTIONAL, least
 from auditor.errors import AuditorError, UsageError
 from auditor.model.finding import Gap
