@@ -28,14 +28,14 @@ from azure.core.exceptions import (
     ServiceRequestTimeoutError,
     ServiceResponseTimeoutError,
 )
-from azure.core.pipeline import PipelineRequest, PipelineResponse, policies
+from azure.core.pipeline import PipelineRequest, policies
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.core.policies import ARMHttpLoggingPolicy, AsyncARMChallengeAuthenticationPolicy
 from msgspec import Struct
 
 from auditor import __version__
-from auditor.collect.buckets import Limits, Pace, Window
+from auditor.collect.buckets import Gate, Limits, Window
 from auditor.collect.clouds import Cloud
 from auditor.collect.credentials import Credential, credential
 from auditor.collect.options import CollectOptions, Patience
@@ -107,29 +107,6 @@ class ReadOnly(policies.SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         if method == "GET" or (method == "POST" and READING_ACTIONS.search(path)):
             return
         raise AuditorError(f"{method} {path} was not sent: this tool only reads. Please report this as a bug.")
-
-
-class Gate(policies.AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
-    """Lets a bounded number of requests out at a time, and counts them.
-
-    It stands behind the retry policy, so that a request that waits before its next try holds no place.
-    """
-
-    def __init__(self, places: asyncio.Semaphore, counts: Counter[tuple[str, int]]) -> None:
-        super().__init__()
-        self._places = places
-        self._counts = counts
-
-    async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
-        """Send it once there is a place."""
-        status = 0
-        async with self._places:
-            try:
-                response = await self.next.send(request)
-                status = response.http_response.status_code
-            finally:
-                self._counts[request.http_request.method, status] += 1
-        return response
 
 
 class PatientRetry(policies.AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
@@ -208,7 +185,7 @@ class Arm:
         listings = asyncio.Semaphore(max(1, options.max_concurrency - queries))
         self._places = {name: asyncio.Semaphore(queries) if name == "graph" else listings for name in self._names}
         self.window = Window(4 * options.max_concurrency)
-        self._pace = partial(Pace, Limits(self.window))
+        self._limits = Limits(self.window)
         self._clients: dict[str, asyncio.Task[Any]] = {}
         self._versions: dict[str, str] = {}
         self._host = urlsplit(cloud.endpoint).netloc.lower()
@@ -385,8 +362,7 @@ class Arm:
             policies.RequestIdPolicy(),
             policies.UserAgentPolicy(base_user_agent=f"auditor/{__version__} ({name})"),
             PatientRetry(self._patience),
-            self._pace(),
-            Gate(self._places[name], self.requests),
+            Gate(self._limits, self._places[name], self.requests),
             AsyncARMChallengeAuthenticationPolicy(self._identity, self.cloud.scope),
             policies.DistributedTracingPolicy(),
             ARMHttpLoggingPolicy(),

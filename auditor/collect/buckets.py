@@ -15,7 +15,7 @@ import asyncio
 import re
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -66,9 +66,13 @@ class Limit(ABC):
 
     def take(self, now: float) -> float:
         """Count one more request and return 0, or return the seconds until it is worth asking again."""
-        wait = self._held - now if now < self._held else self._take(now)
+        wait = self.held(now) or self._take(now)
         self._under_way += not wait
         return wait
+
+    def held(self, now: float) -> float:
+        """The seconds that Azure still wants to be left alone."""
+        return max(0, self._held - now)
 
     def answered(self) -> None:
         """One that was counted is answered, or failed."""
@@ -200,21 +204,40 @@ class Limits:
         return self._buckets[subscription, reads]
 
 
-class Pace(policies.AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
-    """Holds each request until it may leave. Stands behind the retry policy: a repeat counts like a first try."""
+class Gate(policies.AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+    """Lets a bounded number of requests out at a time, each when it is its turn, and counts them.
 
-    def __init__(self, limits: Limits) -> None:
+    It stands behind the retry policy: a request that waits before its next try holds no place, and a repeat counts
+    like a first try.
+    """
+
+    def __init__(self, limits: Limits, places: asyncio.Semaphore, counts: Counter[tuple[str, int]]) -> None:
         super().__init__()
         self._limits = limits
+        self._places = places
+        self._counts = counts
 
     async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
-        """Send it when it is its turn."""
+        """Send it when Azure allows it and there is a place."""
         limit = self._limits.of(request.http_request.method, urlsplit(request.http_request.url).path)
-        await limit.turn()
+        while True:
+            await limit.turn()
+            try:
+                async with self._places:
+                    if not limit.held(time.monotonic()):
+                        return await self._sent(request, limit)
+            finally:
+                limit.answered()
+
+    async def _sent(
+        self, request: PipelineRequest[HttpRequest], limit: Limit
+    ) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
+        status = 0
         try:
             response = await self.next.send(request)
+            status = response.http_response.status_code
         finally:
-            limit.answered()
+            self._counts[request.http_request.method, status] += 1
         answer, now = response.http_response, time.monotonic()
         limit.told(answer.headers, now)
         if answer.status_code == 429 and (isinstance(limit, Quota) or _OWN_THROTTLING.search(answer.content)):

@@ -38,7 +38,9 @@ T = TypeVar("T")
 
 KIND = "Microsoft.ResourceGraph/resources"
 
-_ROWS = 1000  # the most Resource Graph puts on a page
+ROWS = 1000
+"""The most Resource Graph puts on a page."""
+
 _SUBSCRIPTIONS = 300  # in one query; Azure recommends to stay below, and cuts at 1,000
 _WORTH_IT = 16  # subscriptions; fewer are listed faster than counted
 _LATENCY = 0.1  # seconds that an answer of Resource Manager usually takes
@@ -148,10 +150,10 @@ _parts = msgspec.json.Decoder(dict[str, Raw]).decode
 # ---- asking
 
 
-async def pages(arm: Arm, query: Query, token: str = "") -> AsyncIterator[tuple[list[bytes], str]]:
-    """The pages of a query, from the one that `token` leads to: documents as Resource Manager has them, and the token
-    of the page after, "" after the last one. Raises Refused."""
-    async for rows, following in _pages(arm, _rows, query.text(), query.subscriptions, token):
+async def pages(arm: Arm, query: Query, token: str = "", size: int = ROWS) -> AsyncIterator[tuple[list[bytes], str]]:
+    """The pages of a query, from the one that `token` leads to and of about `size` rows: documents as Resource Manager
+    has them, and the token of the page after, "" after the last one. Raises Refused."""
+    async for rows, following in _pages(arm, _rows, query.text(), query.subscriptions, token, size):
         try:
             yield [document(row) for row in rows], following
         except KeyError as error:
@@ -161,9 +163,14 @@ async def pages(arm: Arm, query: Query, token: str = "") -> AsyncIterator[tuple[
 
 
 async def _pages(
-    arm: Arm, decoder: msgspec.json.Decoder[Answer[T]], text: str, subscriptions: Collection[str], token: str = ""
+    arm: Arm,
+    decoder: msgspec.json.Decoder[Answer[T]],
+    text: str,
+    subscriptions: Collection[str],
+    token: str = "",
+    size: int = ROWS,
 ) -> AsyncIterator[tuple[list[T], str]]:
-    seen, size = {token}, _ROWS
+    seen, size, most = {token}, max(1, size), ROWS
     while True:
         options: dict[str, object] = {"resultFormat": "objectArray", "$top": size}
         if token:
@@ -174,9 +181,9 @@ async def _pages(
         except Refused as refused:
             if refused.code != "ResponsePayloadTooLarge" or size == 1:
                 raise
-            size = max(1, size // 4)
+            most, size = max(1, size // 2), max(1, size // 4)
             continue
-        token, size = answer.token or "", min(_ROWS, 2 * size)
+        token, size = answer.token or "", min(most, 2 * size)
         if not token and str(answer.truncated).lower() == "true":
             raise Refused(200, "ResultTruncated", "Resource Graph left out rows and gave no token that leads to them.")
         yield answer.data, token
@@ -279,7 +286,7 @@ async def _readable(arm: Arm, subscriptions: Collection[str]) -> dict[str, froze
     text = "resourcecontainers | where type =~ 'microsoft.resources/subscriptions' | project id, type | order by id asc"
     for batch in _batches(sorted(subscriptions)):
         async for rows, _ in _pages(arm, _rows, text, batch):
-            visible |= {subscription_of(row.id) for row in rows}
+            visible |= {subscription_of(row.id) for row in rows} & set(subscriptions)
     for unseen in sorted(set(subscriptions) - visible):
         log.info("Resource Graph does not show /subscriptions/%s: it is listed by Resource Manager", unseen)
     allowed = await asyncio.gather(*(_allowed(arm, each) for each in sorted(visible)))
@@ -368,8 +375,8 @@ def _quicker(
     lists: Counter[str] = Counter()
     for (_, kind), number in counts.items():
         rows[kind] += number
-        lists[kind] += (2 if kind == listings.VMS.kind else 1) * -(-number // _ROWS)  # VMs: their states, too
-    by_graph = {kind: rows[kind] / _ROWS * WINDOW / QUERIES for kind in rows}
+        lists[kind] += (2 if kind == listings.VMS.kind else 1) * -(-number // ROWS)  # VMs: their states, too
+    by_graph = {kind: rows[kind] / ROWS * WINDOW / QUERIES for kind in rows}
     by_arm = {kind: lists[kind] * _LATENCY / concurrency for kind in rows}
     graph, arm = 0.0, sum(by_arm.values()) + 4 * len(readable) * _LATENCY / concurrency
     chosen = set[str]()

@@ -111,6 +111,9 @@ OF_SUBSCRIPTION = (
 )
 """Asked of every subscription as they stand. VMs, resources and the billing property are asked of every one, too."""
 
+LISTED_AT_ONCE = (*OF_SUBSCRIPTION, VMS)
+"""Lists of whole subscriptions that need nothing else to be seen first."""
+
 _INSTANCES = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines"
 
 OF_UNIFORM_SCALE_SET = (

@@ -159,7 +159,7 @@ class Collection:
         async with self._arm.window.of(name_of(document.id).lower()):
             if has_resources(document):
                 async with TaskGroup() as group:
-                    for listing in (*listings.OF_SUBSCRIPTION, listings.VMS):
+                    for listing in listings.LISTED_AT_ONCE:
                         if self._plan.lists(listing.kind, name_of(document.id).lower()):
                             self._listed(group, listing, scope)
                     group.create_task(self._resources(group, scope))
@@ -247,13 +247,13 @@ class Collection:
         came: set[int] = set()
         given_up = f"given up: {query.name}"
         failed = given_up in self._writer.recorded
-        token, more = "", not failed
+        token, more, rows = "", not failed, graph.ROWS
         for page in self._reader.recorded(query.name):
-            self._rows(group, self._reader.again(page), came)
-            token, more = page.next_link, bool(page.next_link) and not failed
+            self._rows(group, documents := self._reader.again(page), came)
+            token, more, rows = page.next_link, bool(page.next_link) and not failed, len(documents)
         try:
             if more:
-                async for documents, following in graph.pages(self._arm, query, token):
+                async for documents, following in graph.pages(self._arm, query, token, rows):
                     self._reader.keep(query.name, graph.KIND, documents, following)
                     self._rows(group, documents, came)
         except Refused as refused:
@@ -277,7 +277,7 @@ class Collection:
     def _instead(self, group: TaskGroup, query: graph.Query) -> None:
         self._unanswered |= {(kind, subscription) for kind in query.kinds for subscription in query.subscriptions}
         for listing in map(graph.listing, query.kinds):
-            for subscription in query.subscriptions if listing in listings.OF_SUBSCRIPTION else ():
+            for subscription in query.subscriptions if listing in listings.LISTED_AT_ONCE else ():
                 self._listed(group, listing, f"/subscriptions/{subscription}")
 
     async def _unshown(self) -> None:

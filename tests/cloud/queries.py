@@ -28,7 +28,8 @@ _CONTAINERS = ("microsoft.resources/subscriptions", "microsoft.resources/subscri
 
 
 class Graph:
-    """One tenant's Resource Graph. `hidden` names subscriptions that it does not show."""
+    """One tenant's Resource Graph. `hidden` names subscriptions that it does not show; `pages` are those it gave out: of
+    which query and subscriptions, from which row."""
 
     def __init__(self, lists: Lists, *, hidden: Collection[str] = (), payload: int = 16 << 20) -> None:
         self._lists = lists
@@ -36,6 +37,7 @@ class Graph:
         self._payload = payload
         self._tables: dict[tuple[str, str], list[Doc]] | None = None
         self._answers: dict[str, list[bytes]] = {}
+        self.pages: list[tuple[str, int]] = []
 
     def post(self, body: bytes) -> web.Response:
         """The page that was asked for."""
@@ -62,6 +64,7 @@ class Graph:
         body = b"[" + b",".join(page) + b"]"
         if len(body) > self._payload and len(page) > 1:
             return _bad("ResponsePayloadTooLarge", f"Response payload size is {len(body)}, and has exceeded the limit.")
+        self.pages.append((name, start))
         end = start + len(page)
         token = {"$skipToken": b64encode(f"{name} {end}".encode()).decode()} if end < len(rows) else {}
         answer = {"totalRecords": len(rows), "count": len(page), "resultTruncated": "false", "facets": []}

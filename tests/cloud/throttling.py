@@ -11,11 +11,12 @@ from auditor.model.ids import subscription_of
 from tests.cloud.answers import error
 
 _GRAPH = "/providers/microsoft.resourcegraph/resources"
+_NO_QUOTA = {"x-ms-user-quota-remaining": "100000", "x-ms-user-quota-resets-after": "00:00:05"}
 
 
 class Throttling:
     """`bucket` is tokens and tokens a second, for each subscription, reads and writes apart; `quota` queries and
-    seconds. None of them is no limit. `refused` counts the requests that were turned down."""
+    seconds. None of them is no limit; Resource Graph then tells of a quota that nobody uses up. `refused` counts the requests that were turned down."""
 
     def __init__(self, bucket: tuple[float, float] | None = None, quota: tuple[float, float] | None = None) -> None:
         self.refused = 0
@@ -32,7 +33,7 @@ class Throttling:
 
     def _query(self) -> tuple[web.Response | None, dict[str, str]]:
         if not self._quota:
-            return None, {}
+            return None, _NO_QUOTA
         (queries, seconds), now = self._quota, time.monotonic()
         if now >= self._window + seconds:
             self._window, self._asked = now, 0

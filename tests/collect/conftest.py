@@ -27,7 +27,3 @@ def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collector:
             return collect(CollectOptions(**{"auth": "environment", "patience": HASTY, **options}), writer)
 
     return run
-
-
-# Resource Graph, token buckets and the test of a killed process are under way; none is on the command line yet.
-collect_ignore = ["test_graph.py", "test_kill.py", "test_throttling.py"]

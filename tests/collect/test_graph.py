@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +59,7 @@ def contents(result: CollectResult) -> dict[str, Any]:
     for _, _, raw in result.snapshot.documents():
         doc = msgspec.json.decode(raw)
         assert doc["id"] not in found, "a document came twice"
-        found[doc["id"]] = {name: part for name, part in doc.items() if name not in ("etag", "type")}
+        found[doc["id"]] = {name: part for name, part in doc.items() if name not in ("etag", "type", "instanceId")}
         view = (doc.get("properties") or {}).get("instanceView") or {}
         view["statuses"] = [s["code"] for s in view.get("statuses") or () if s["code"].startswith("PowerState/")]
     return found
@@ -96,12 +97,7 @@ def same(lists: CollectResult, result: CollectResult) -> None:
     assert told[0] == told[1]
 
 
-UNEQUAL = pytest.mark.xfail(
-    reason="an instance of a uniform scale set has other fields in Resource Graph", strict=False
-)
-
-
-@pytest.mark.parametrize("name", [pytest.param("contoso", marks=UNEQUAL), *ONE_KIND_EACH])
+@pytest.mark.parametrize("name", ["contoso", *ONE_KIND_EACH])
 def test_the_report_is_the_same_byte_for_byte(both, tmp_path, name):
     """Whichever source a tenant was read by, vms.csv is the same, and so are the gaps."""
     with serve_snapshot(FIXTURES / name, page_size=7) as server:
@@ -199,14 +195,12 @@ FAILURES = {
 
 @pytest.mark.parametrize("after", [0, PLANNING, PLANNING + 8])
 @pytest.mark.parametrize("fault", FAILURES.values(), ids=FAILURES)
-def test_queries_that_fail_are_replaced_by_lists(collected, both, fault, after):
+def test_queries_that_fail_are_replaced_by_lists(both, fault, after):
     """From the start, after the plan, or after some pages: no document is lost, and none comes twice."""
     documents = encoded(everything())
     with serve(documents, graph=Graph(Lists(documents), payload=2500)) as server:
-        lists = both(server, "arm")[0]
-        server.endpoint.faults.append(replace(fault, after=after))
-        rows = both(server)[1]
-    same(lists, rows)
+        server.endpoint.faults.append(replace(fault, after=after))  # Resource Manager's lists do not meet it
+        same(*both(server))
 
 
 @pytest.mark.parametrize("way", ["answer", "refuse-connection", "cut", "malformed", "truncated"])
@@ -222,18 +216,21 @@ def test_a_fifth_of_all_answers_may_fail(both, way):
 
 @pytest.mark.parametrize("at", [1, 3, 7, 12, 20, 30])
 def test_resumed_is_the_same(collected, monkeypatch, tmp_path, at):
-    """Wherever it stopped, it goes on with the plan and the pages it had, and no finished list is asked for again."""
+    """Wherever it stopped, it goes on with the plan and the pages it had, and asks for no finished page again."""
     documents = encoded(everything())
-    with serve(documents, graph=Graph(Lists(documents), payload=3000)) as server:
+    answering = Graph(Lists(documents), payload=3000)
+    with serve(documents, graph=answering) as server:
         undisturbed = collected(server, source="graph")
-        whole = sorted(server.requests)
         server.requests.clear()
+        answering.pages.clear()
         options = CollectOptions(auth="environment", patience=HASTY, max_concurrency=1, source="graph")
         with SnapshotWriter(tmp_path / "s") as writer, pytest.raises(Crash):
             collect(options, writer, Crashing(at))
         result = collected(server, tmp_path / "s", resume=True, max_concurrency=1, source="graph")
     same(undisturbed, result)
-    assert len(server.requests) <= len(whole) + 2, "only answers that were on their way may be asked for again"
+    gets = Counter(address for method, address in server.requests if method == "GET")
+    twice = [*(gets - Counter(set(gets))).elements(), *(Counter(answering.pages) - Counter(set(answering.pages)))]
+    assert len(twice) <= 2, "only answers that were on their way may be asked for again"
 
 
 def test_another_source_does_not_go_on(collected, monkeypatch, tmp_path):
