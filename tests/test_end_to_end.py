@@ -85,21 +85,25 @@ def test_contoso_shows_every_code():
     assert {column: missing for column, missing in absent.items() if missing} == {}
 
 
-def test_a_live_scan_says_what_an_offline_one_says(tmp_path):
-    """Read over HTTPS as Azure is, by nothing but GET, a tenant gives the table of its snapshot."""
+@pytest.mark.parametrize(
+    ("source", "asked"), [("arm", set()), ("graph", {"/providers/Microsoft.ResourceGraph/resources"})]
+)
+def test_a_live_scan_says_what_an_offline_one_says(tmp_path, source, asked):
+    """Read over HTTPS as Azure is, by either source, a tenant gives the table of its snapshot; nothing but Resource
+    Graph is asked by another verb than GET."""
     folder = tmp_path / "snapshot"
     readable(CONTOSO, folder)
     offline = scan(folder, tmp_path)
     with serve_snapshot(CONTOSO, page_size=7) as server:
         process = start(
-            *("scan", *config_of(CONTOSO), "-o", "live", "--format", "csv"),
+            *("scan", *config_of(CONTOSO), "-o", "live", "--format", "csv", "--source", source),
             cwd=tmp_path,
             environment=server.environment,
         )
         done = finish(process)
     assert done.code == INCOMPLETE, done.err
-    assert list(differences(table(tmp_path / "live" / "latest" / "vms.csv"), offline.table)) == []
-    assert {method for method, _ in server.requests} == {"GET"}
+    assert table(tmp_path / "live" / "latest" / "vms.csv") == offline.table
+    assert {address.partition("?")[0] for method, address in server.requests if method != "GET"} == asked
     assert done.out == ""
     assert server.environment["AZURE_CLIENT_SECRET"] not in done.err
 

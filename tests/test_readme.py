@@ -200,23 +200,6 @@ def test_formats_are_those_that_can_be_written():
     assert {name for code in codes(meaning) for name in code.split(",")} == set(FORMATS)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (codes(option)[0], value)
-        for option, *_, meaning in table(*OPTIONS)
-        if "**not yet**" in meaning
-        for value in codes(meaning.rpartition(";")[2])
-    ],
-    ids=" ".join,
-)
-def test_what_is_not_there_yet_is_refused(tmp_path, arguments):
-    """An option that is accepted for later says so with exit code 2; once it works, the README may say so."""
-    done = run("scan", "--auth", "environment", *arguments, cwd=tmp_path)
-    assert done.code == 2
-    assert "not available" in done.err
-
-
 def test_exit_codes_are_the_program_s():
     """The table of exit codes holds each one that the program ends with."""
     errors = {error.exit_code for error in (AuditorError, UsageError)}

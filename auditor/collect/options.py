@@ -8,7 +8,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from auditor.config import Config
-from auditor.errors import UsageError
 from auditor.model.finding import Gap
 from auditor.snapshot import Snapshot
 
@@ -66,8 +65,6 @@ class CollectOptions(Struct, frozen=True, kw_only=True):
     def of(cls, config: Config) -> CollectOptions:
         """What the config says of a collection of the first tenant."""
         scope, way = config.scope, config.collect
-        if way.source == "graph":
-            raise UsageError("--source graph is not available yet; use --source arm")
         return cls(
             subscriptions=scope.subscriptions,
             exclude=scope.exclude,
@@ -77,6 +74,7 @@ class CollectOptions(Struct, frozen=True, kw_only=True):
             tenant_id=next(iter(scope.tenant_ids), ""),
             cloud=scope.cloud or "",
             auth=way.auth,
+            source=way.source,
             max_concurrency=way.max_concurrency or cls().max_concurrency,
         )
 
