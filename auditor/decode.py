@@ -374,6 +374,9 @@ class PeeringProperties(Wire):
     allow_gateway_transit: bool | None = None
     remote_address_space: AddressSpace | None = None
     remote_virtual_network_address_space: AddressSpace | None = None
+    peer_complete_vnets: bool | None = None
+    local_subnet_names: list[str] | None = None
+    remote_subnet_names: list[str] | None = None
 
 
 class PeeringWire(Wire):
@@ -394,6 +397,8 @@ class VnetWire(Wire):
 
 
 _VNETS = "Microsoft.Network/virtualNetworks"
+# Subnets that one kind of resource alone may stand in, so that what is there is known although it was not read.
+_RESERVED = ("gatewaysubnet", "routeserversubnet", "azurefirewallsubnet")
 
 
 def prefixes_of(space: AddressSpace | None) -> tuple[str, ...]:
@@ -410,7 +415,7 @@ def subnet(w: SubnetWire, vnet_id: str) -> r.Subnet:
         route_table=ref(p.route_table),
         nat_gateway=ref(p.nat_gateway),
         default_outbound=p.default_outbound_access,
-        has_gateway=bool(p.ip_configurations) and name_of(w.id).lower() == "gatewaysubnet",
+        tenants=tuple(map(parent_of, refs(p.ip_configurations))) if name_of(w.id).lower() in _RESERVED else (),
         service_gateway=ref(p.service_gateway),
     )
 
@@ -425,7 +430,13 @@ def peering(w: PeeringWire) -> r.Peering:
         use_remote_gateways=bool(p.use_remote_gateways),
         allow_gateway_transit=bool(p.allow_gateway_transit),
         remote_prefixes=prefixes_of(p.remote_virtual_network_address_space) or prefixes_of(p.remote_address_space),
+        local_subnets=_peered(p, p.local_subnet_names),
+        remote_subnets=_peered(p, p.remote_subnet_names),
     )
+
+
+def _peered(p: PeeringProperties, names: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(n.lower() for n in names or ()) if p.peer_complete_vnets is False else None
 
 
 def virtual_network(w: VnetWire, t: r.Tenant) -> None:
@@ -717,6 +728,8 @@ class EffectiveRouteWire(Wire):
     state: str | None = None
     next_hop_ip_address: list[str] | None = None
     name: str | None = None
+    destination_service_tags: list[str] | None = None
+    has_bgp_override: bool | None = None
 
 
 class EffectiveRouteAnswer(Wire):
@@ -732,6 +745,8 @@ def effective_routes(w: EffectiveRouteAnswer, t: r.Tenant) -> None:
             hop_type=x.next_hop_type.lower().replace(" ", ""),
             hop_ips=tuple(x.next_hop_ip_address or ()),
             name=x.name or "",
+            tags=tuple(x.destination_service_tags or ()),
+            bgp_override=bool(x.has_bgp_override),
         )
         for x in w.value
         if (x.state or "active").lower() == "active"
@@ -1103,6 +1118,7 @@ class FirewallProperties(Wire):
     network_rule_collections: list[ClassicCollectionWire] | None = None
     additional_properties: dict[str, Any] | None = None
     threat_intel_mode: str | None = None
+    provisioning_state: str | None = None
 
 
 class FirewallWire(Wire):
@@ -1135,6 +1151,7 @@ def firewall(w: FirewallWire, t: r.Tenant) -> None:
             collections=tuple(c for c in classic if c),
             private_ranges=tuple(x.strip() for x in ranges.split(",")) if isinstance(ranges, str) else (),
             threat_intelligence=(p.threat_intel_mode or "").lower(),
+            failed=(p.provisioning_state or "").lower() == "failed",
         ),
     )
 
@@ -1280,12 +1297,23 @@ class StaticRouteWire(Wire):
     next_hop_ip_address: str | None = None
 
 
+class StaticRoutesConfig(Wire):
+    propagate_static_routes: bool | None = None
+
+
 class VnetRoutes(Wire):
     static_routes: list[StaticRouteWire] | None = None
+    static_routes_config: StaticRoutesConfig | None = None
+
+
+class PropagatedRouteTables(Wire):
+    labels: list[str] | None = None
+    ids: list[Ref] | None = None
 
 
 class RoutingConfiguration(Wire):
     associated_route_table: Ref | None = None
+    propagated_route_tables: PropagatedRouteTables | None = None
     vnet_routes: VnetRoutes | None = None
 
 
@@ -1304,7 +1332,8 @@ class HubConnectionWire(Wire):
 def hub_connection(w: HubConnectionWire, t: r.Tenant) -> None:
     p = w.properties
     routing = p.routing_configuration or RoutingConfiguration()
-    static = routing.vnet_routes.static_routes if routing.vnet_routes else None
+    routes = routing.vnet_routes or VnetRoutes()
+    tables = routing.propagated_route_tables or PropagatedRouteTables()
     t.hub_connections.setdefault(
         key(w.id),
         r.HubConnection(
@@ -1314,11 +1343,31 @@ def hub_connection(w: HubConnectionWire, t: r.Tenant) -> None:
             internet_security=p.enable_internet_security,
             route_table=ref(routing.associated_route_table),
             static_routes=tuple(
-                r.StaticVnetRoute(tuple(s.address_prefixes or ()), s.next_hop_ip_address or "") for s in static or ()
+                r.StaticVnetRoute(tuple(s.address_prefixes or ()), s.next_hop_ip_address or "")
+                for s in routes.static_routes or ()
             ),
+            propagates_static=(routes.static_routes_config or StaticRoutesConfig()).propagate_static_routes,
+            propagates_to=tuple(map(key, refs(tables.ids))),
+            labels=tuple(x.lower() for x in tables.labels or ()),
             policy=ref(p.connection_policy),
         ),
     )
+
+
+class ConnectionPolicyProperties(Wire):
+    enable_internet_security: bool | None = None
+    routing_configuration: RoutingConfiguration | None = None
+
+
+class ConnectionPolicyWire(Wire):
+    id: str
+    properties: ConnectionPolicyProperties
+
+
+def connection_policy(w: ConnectionPolicyWire, t: r.Tenant) -> None:
+    routing = w.properties.routing_configuration or RoutingConfiguration()
+    made = r.ConnectionPolicy(w.id, w.properties.enable_internet_security, ref(routing.associated_route_table))
+    t.connection_policies.setdefault(key(w.id), made)
 
 
 class HubRouteWire(Wire):
@@ -1330,6 +1379,7 @@ class HubRouteWire(Wire):
 
 class HubRouteTableProperties(Wire):
     routes: list[HubRouteWire] | None = None
+    labels: list[str] | None = None
 
 
 class HubRouteTableWire(Wire):
@@ -1349,6 +1399,7 @@ def hub_route_table(w: HubRouteTableWire, t: r.Tenant) -> None:
                 )
                 for x in w.properties.routes or ()
             ),
+            tuple(x.lower() for x in w.properties.labels or ()),
         ),
     )
 
@@ -1454,6 +1505,7 @@ READERS: dict[str, Callable[[bytes, r.Tenant], None]] = {
     f"{_NETWORK}/virtualhubs/hubvirtualnetworkconnections": reader(HubConnectionWire, hub_connection),
     f"{_NETWORK}/virtualhubs/hubroutetables": reader(HubRouteTableWire, hub_route_table),
     f"{_NETWORK}/virtualhubs/routingintent": reader(IntentWire, routing_intent),
+    f"{_NETWORK}/virtualhubs/connectionpolicies": reader(ConnectionPolicyWire, connection_policy),
     f"{_NETWORK}/servicetags": reader(TagsWire, service_tags),
     f"{_NETWORK}/networkinterfaces/effectiveroutetable": reader(EffectiveRouteAnswer, effective_routes),
     f"{_NETWORK}/networkinterfaces/effectivenetworksecuritygroups": reader(EffectiveNsgAnswer, effective_nsgs),

@@ -89,7 +89,7 @@ def _of_networks(tenant: Tenant, seats: dict[str, _Seat]) -> Iterator[Question]:
                 if gateway.kind != _WITHOUT_LEARNED_ROUTES:
                     asked[Question(LEARNED_ROUTES, (gateway.id,))] = None
         connection, default = connections.get(vnet_key), wan.default(vnet)
-        if connection and not connection.policy and default and (default[0].kind == hop.UNKNOWN or default[0].learns):
+        if connection and not connection.policy and default and (default.hop.kind == hop.UNKNOWN or default.hop.learns):
             hub = tenant.hubs.get(key(connection.hub))
             about = connection.route_table or connection.id
             asked[Question(HUB_ROUTES, (hub.id if hub else connection.hub,), about)] = None

@@ -149,6 +149,8 @@ class EffectiveRoute(Struct, frozen=True):
     hop_type: str
     hop_ips: tuple[str, ...] = ()
     name: str = ""
+    tags: tuple[str, ...] = ()  # service tags of the user route that the row expands
+    bgp_override: bool = False
 
 
 class Subnet(Struct, frozen=True):
@@ -159,7 +161,7 @@ class Subnet(Struct, frozen=True):
     route_table: str = ""
     nat_gateway: str = ""
     default_outbound: bool | None = None
-    has_gateway: bool = False  # something has an IP configuration in it
+    tenants: tuple[str, ...] = ()  # gateways, firewalls and route servers with an IP configuration in it
     service_gateway: str = ""
 
 
@@ -171,6 +173,8 @@ class Peering(Struct, frozen=True):
     use_remote_gateways: bool
     allow_gateway_transit: bool
     remote_prefixes: tuple[str, ...] = ()
+    local_subnets: tuple[str, ...] | None = None  # names; None: the whole virtual networks are peered
+    remote_subnets: tuple[str, ...] | None = None
 
 
 class VirtualNetwork(Struct, frozen=True):
@@ -277,6 +281,7 @@ class Firewall(Struct, frozen=True):
     collections: tuple[NetworkCollection, ...] = ()  # classic rules
     private_ranges: tuple[str, ...] = ()
     threat_intelligence: str = ""
+    failed: bool = False  # the last change of it failed: what is in force may be older
 
 
 class Gateway(Struct, frozen=True):
@@ -315,6 +320,14 @@ class StaticVnetRoute(Struct, frozen=True):
     hop_ip: str
 
 
+class ConnectionPolicy(Struct, frozen=True):
+    """A policy that connections of a hub may share; None and "" where it says nothing."""
+
+    id: str
+    internet_security: bool | None = None
+    route_table: str = ""
+
+
 class HubConnection(Struct, frozen=True):
     id: str
     hub: str
@@ -322,6 +335,9 @@ class HubConnection(Struct, frozen=True):
     internet_security: bool | None = None
     route_table: str = ""
     static_routes: tuple[StaticVnetRoute, ...] = ()
+    propagates_static: bool | None = None  # whether the static routes go to the tables it propagates to
+    propagates_to: tuple[str, ...] = ()  # keys of route tables
+    labels: tuple[str, ...] = ()  # of route tables it propagates to, in lower case
     policy: str = ""  # a connection policy, which may say otherwise
 
 
@@ -336,6 +352,7 @@ class HubRouteTable(Struct, frozen=True):
     id: str
     hub: str
     routes: tuple[HubRoute, ...]
+    labels: tuple[str, ...] = ()  # in lower case
 
 
 class RoutingPolicy(Struct, frozen=True):
@@ -381,6 +398,7 @@ class Tenant(Struct):
     hubs: dict[str, Hub] = field(default_factory=dict)
     hub_connections: dict[str, HubConnection] = field(default_factory=dict)
     hub_route_tables: dict[str, HubRouteTable] = field(default_factory=dict)
+    connection_policies: dict[str, ConnectionPolicy] = field(default_factory=dict)
     routing_policies: list[RoutingPolicy] = field(default_factory=list)
     service_tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     admin_rules: dict[str, tuple[Rule, ...]] = field(default_factory=dict)  # by virtual network

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from auditor.model.ids import key, name_of
-from auditor.model.resources import Gateway, Tenant, VirtualNetwork
+from auditor.model.resources import Connection, Gateway, Tenant, VirtualNetwork
 
-_GATEWAYS = "microsoft.network/virtualnetworkgateways"
+_GATEWAYS, _ROUTE_SERVERS = "microsoft.network/virtualnetworkgateways", "microsoft.network/virtualhubs"
+_STANDS_IN = {"gatewaysubnet": _GATEWAYS, "routeserversubnet": _ROUTE_SERVERS}
 
 
 class Gateways:
@@ -24,23 +25,24 @@ class Gateways:
         self._by_vnet: dict[str, list[Gateway]] = {}
         for gateway in tenant.gateways.values():
             self._by_vnet.setdefault(key(gateway.vnet), []).append(gateway)
+        self._connections: dict[str, list[Connection]] = {}
+        for connection in tenant.connections.values():
+            for end in filter(None, dict.fromkeys((connection.gateway, connection.gateway_2))):
+                self._connections.setdefault(end, []).append(connection)
         self._hub_spokes = {c.vnet for c in tenant.hub_connections.values()}
 
     def used_by(self, vnet: VirtualNetwork) -> list[Gateway]:
         """Gateways in the virtual network, and those of peers that lend theirs to it."""
-        found = list(self._by_vnet.get(key(vnet.id), ()))
-        for peering in vnet.peerings:
-            if peering.connected and peering.use_remote_gateways and self._lends(peering.remote, vnet):
-                found += self._by_vnet.get(key(peering.remote), ())
-        return found
+        return [g for network in (vnet.id, *self._lenders(vnet)) for g in self._by_vnet.get(key(network), ())]
 
-    def _lends(self, remote_id: str, vnet: VirtualNetwork) -> bool:
-        """Whether the peer allows gateway transit; a peer out of sight is taken to."""
-        remote = self._tenant.vnets.get(key(remote_id))
-        if remote is None:
-            return True
-        back = [p for p in remote.peerings if key(p.remote) == key(vnet.id)]
-        return not back or any(p.allow_gateway_transit for p in back)
+    def _lenders(self, vnet: VirtualNetwork) -> Iterator[str]:
+        """The ids of peers whose gateway the virtual network uses; a peer out of sight is taken to lend it."""
+        for peering in vnet.peerings:
+            if peering.connected and peering.use_remote_gateways:
+                remote = self._tenant.vnets.get(key(peering.remote))
+                back = [p for p in remote.peerings if key(p.remote) == key(vnet.id)] if remote else []
+                if not back or any(p.allow_gateway_transit for p in back):
+                    yield peering.remote
 
     def static_routes(self, vnet: VirtualNetwork) -> Iterator[tuple[str, str]]:
         """(prefix, gateway id) of the sites that connections name, and of learned routes Azure was asked for."""
@@ -48,41 +50,44 @@ class Gateways:
             for row in self._tenant.learned_routes.get(key(gateway.id), ()):
                 for prefix in row.prefixes:
                     yield prefix, gateway.id
-            for connection in self._tenant.connections.values():
-                if connection.gateway == key(gateway.id) and connection.local_gateway:
-                    site = self._tenant.local_gateways.get(connection.local_gateway)
-                    for prefix in site.prefixes if site else ():
-                        yield prefix, gateway.id
+            for connection in self._connections.get(key(gateway.id), ()):
+                site = self._tenant.local_gateways.get(connection.local_gateway)
+                for prefix in site.prefixes if site else ():
+                    yield prefix, gateway.id
 
     def may_learn(self, vnet: VirtualNetwork) -> str:
         """The id of what may bring routes no resource shows, or ""."""
         for gateway in self.used_by(vnet):
             if key(gateway.id) not in self._tenant.learned_routes and self._opaque(gateway):
                 return gateway.id
-        for subnet in vnet.subnets:
-            unseen = not self._by_vnet.get(key(vnet.id))
-            if subnet.has_gateway and unseen:
-                return subnet.id
-            if name_of(subnet.id).lower() == "gatewaysubnet" and unseen and self._tenant.refused(_GATEWAYS, vnet.id):
-                return subnet.id
+        if unseen := self._unseen(vnet):
+            return unseen
         if key(vnet.id) in self._hub_spokes:
             return ""  # what a spoke's hub advertises is the Virtual WAN's matter
-        for peering in vnet.peerings:
-            if peering.connected and peering.use_remote_gateways and self._unseen(peering.remote):
-                return peering.remote
+        for lender in self._lenders(vnet):
+            remote = self._tenant.vnets.get(key(lender))
+            if not self._by_vnet.get(key(lender)):
+                return lender
+            if remote and (unseen := self._unseen(remote)):
+                return unseen
         return ""
 
     def _opaque(self, gateway: Gateway) -> bool:
         if gateway.kind != "vpn" or gateway.bgp or gateway.default_site:
             return True
         return any(
-            c.gateway == key(gateway.id) and (c.bgp or self._site_unseen(c.local_gateway))
-            for c in self._tenant.connections.values()
+            c.bgp or (c.local_gateway and c.local_gateway not in self._tenant.local_gateways)
+            for c in self._connections.get(key(gateway.id), ())
         )
 
-    def _site_unseen(self, local_gateway: str) -> bool:
-        return bool(local_gateway) and local_gateway not in self._tenant.local_gateways
-
-    def _unseen(self, remote_id: str) -> bool:
-        """A peering that uses the peer's gateway, none of which was read."""
-        return not self._by_vnet.get(key(remote_id))
+    def _unseen(self, vnet: VirtualNetwork) -> str:
+        """The id of a gateway or Route Server that stands in the virtual network and was not read, or ""."""
+        for subnet in vnet.subnets:
+            kind = _STANDS_IN.get(name_of(subnet.id).lower())
+            if kind is None:
+                continue
+            known = self._tenant.gateways
+            found = next((t for t in subnet.tenants if key(t) not in known), "")
+            if found or (self._tenant.refused(kind, vnet.id) and not self._by_vnet.get(key(vnet.id))):
+                return found or subnet.id
+        return ""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet, parse
+from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, V6, AddressSet, parse
 from auditor.model.ids import key, name_of
 from auditor.model.resources import EffectiveRoute, Route, RouteTable, Subnet, Tenant, VirtualNetwork
 from auditor.network.gateways import Gateways
@@ -24,6 +24,7 @@ from auditor.network.tags import Tags, is_tag
 from auditor.network.wan import VirtualWan
 
 _USER, _BGP, _SYSTEM = 0, 10, 20  # ranks on a tie of prefix lengths
+_SOURCES = {"user": _USER, "virtualnetworkgateway": _BGP}
 
 
 class RoutePart(Struct, frozen=True):
@@ -121,24 +122,27 @@ class Routes:
 
     def _view(self, subnet: Subnet, bits: int) -> RouteView:
         static = self._derive(subnet, bits)
-        answered = self._effective.get(key(subnet.id)) if bits == V4 else None
+        answered = self._effective.get((key(subnet.id), bits))
         if answered is None:
             return static
         nic, rows = answered
-        found = list(longest_prefix(self._rows(rows, nic, subnet, bits), static.internet))
+        user, learned, system = self._rows(rows, nic, subnet, bits)
+        found = list(longest_prefix([*user, *learned, *system], static.internet))
         internet = static.internet - AddressSet.union((p.addresses for p in found if p.hop.kind == LOCAL), bits)
         untold = internet - AddressSet.union((p.addresses for p in found), bits)
         if untold:
             hop = Hop(UNKNOWN, reasons=("next-hop-unresolved",), gap=f"effective-routes {nic}")
             found.append(RoutePart(untold, hop, f"{nic}/effectiveRouteTable", "effective routes without a default"))
         parts = self._merge(found, internet, bits)
-        settled = {(p.hop.kind, p.addresses) for p in static.parts if p.hop.kind != UNKNOWN}
-        differs = any(p.hop.kind != UNKNOWN for p in static.parts) and not settled <= {
-            (p.hop.kind, p.addresses) for p in parts
-        }
-        tag = VnetTag(static.vnet_tag.definite, EMPTY[bits])
-        gaps = tuple(dict.fromkeys(p.hop.gap for p in parts if p.hop.gap))
-        return replace(static, parts=parts, internet=internet, vnet_tag=tag, effective=True, differs=differs, gaps=gaps)
+        return replace(
+            static,
+            parts=parts,
+            internet=internet,
+            vnet_tag=self._vnet_tag(user, learned, [], bits, ""),
+            effective=True,
+            differs=_differ(static.parts, parts, bits),
+            gaps=tuple(dict.fromkeys(p.hop.gap for p in parts if p.hop.gap)),
+        )
 
     def _derive(self, subnet: Subnet, bits: int) -> RouteView:
         vnet = self._tenant.vnets.get(key(subnet.vnet))
@@ -155,9 +159,11 @@ class Routes:
         parts = tuple(longest_prefix([*user, *learned, *local, default], internet))
         if unresolved:
             parts = tuple(_doubt(p, unresolved) for p in parts)
-        why = "" if vnet is None or (table and table.propagation_off) else self._gateways.may_learn(vnet)
-        if why:
-            parts = tuple(_doubt_bgp(p, why, table) for p in parts)
+        why = ""
+        if vnet is not None and not (table and table.propagation_off):
+            why = self._gateways.may_learn(vnet)
+            if why or self._wan.learning_hub(vnet):
+                parts = tuple(_doubt_bgp(p, why, table) for p in parts)
         return RouteView(
             self._merge(parts, internet, bits),
             internet,
@@ -210,10 +216,11 @@ class Routes:
             if space and (rest := space - override):
                 hop = Hop(GATEWAY, target=gateway_id, reasons=("gateway-route",))
                 yield _Candidate(rest, _length(text), _BGP, hop, gateway_id, f"{name_of(gateway_id)} {text}")
-        default = self._wan.default(vnet) if bits == V4 else None
-        if default is not None:
-            hop, decided_by = default
-            yield _Candidate(EVERYTHING[bits] - override, 0, _BGP, hop, decided_by, f"{name_of(decided_by)} 0.0.0.0/0")
+        for advert in self._wan.routes(vnet):
+            space = self._tags.resolve(advert.prefix, bits)
+            if space and (rest := space - override):
+                label = f"{name_of(advert.id)} {advert.prefix}"
+                yield _Candidate(rest, _length(advert.prefix), _BGP, advert.hop, advert.id, label)
 
     def _vnet_tag(
         self,
@@ -232,29 +239,42 @@ class Routes:
         possible = PUBLIC[bits] if why or unresolved else AddressSet.union(others, bits) & PUBLIC[bits]
         return VnetTag(definite, possible - definite)
 
-    def _rows(self, rows: tuple[EffectiveRoute, ...], nic: str, subnet: Subnet, bits: int) -> Iterator[_Candidate]:
-        """Effective routes as candidates. Default routes to None are Azure's own noise in public space."""
-        ranks = {"user": _USER, "virtualnetworkgateway": _BGP}
+    def _rows(
+        self, rows: tuple[EffectiveRoute, ...], nic: str, subnet: Subnet, bits: int
+    ) -> tuple[list[_Candidate], list[_Candidate], list[_Candidate]]:
+        """Effective routes as candidates: the user's, the learned and the system's.
+
+        The system's longer routes to None are noise of the platform: Azure shows them on every NIC.
+        """
         vnet = self._tenant.vnets.get(key(subnet.vnet))
+        made: dict[int, list[_Candidate]] = {_USER: [], _BGP: [], _SYSTEM: []}
+        overriding: list[AddressSet] = []
         for row in rows:
-            if row.hop_type == "virtualnetworkserviceendpoint" or (row.source == "default" and row.hop_type == "none"):
-                continue
-            hop = hop_of(row.hop_type, row.hop_ips)
-            if row.source == "user":
-                hop = _leaving(hop)
-            if hop.kind == GATEWAY and row.source != "user" and vnet is not None:
-                hop = self._through_hub(vnet) or Hop(GATEWAY, reasons=("learned-default",))
+            rank = _SOURCES.get(row.source, _SYSTEM)
+            tie = min((_tag_rank(tag) for tag in row.tags), default=0) if rank == _USER else 0
             for text in row.prefixes:
                 space = self._tags.resolve(text, bits)
-                if space is not None:
-                    rank = ranks.get(row.source, _SYSTEM)
-                    label = f"effective {row.source} {row.name or text}"
-                    yield _Candidate(space, _length(text), rank, hop, f"{nic}/effectiveRouteTable", label)
+                if not space or row.hop_type == "virtualnetworkserviceendpoint":
+                    continue
+                hop = hop_of(row.hop_type, row.hop_ips)
+                if rank == _SYSTEM and hop.kind == NONE and _length(text):
+                    continue
+                if rank == _USER:
+                    hop = _leaving(hop)
+                    overriding += [space] if row.bgp_override else []
+                elif hop.kind == GATEWAY:
+                    hop = self._beyond_gateway(vnet, text, row.hop_ips)
+                label = f"effective {row.source} {row.name or text}"
+                where = f"{nic}/effectiveRouteTable"
+                made[rank].append(_Candidate(space, _length(text), rank + tie, hop, where, label))
+        override = AddressSet.union(overriding, bits)
+        learned = [replace(c, addresses=c.addresses - override) for c in made[_BGP]]
+        return made[_USER], learned, made[_SYSTEM]
 
-    def _through_hub(self, vnet: VirtualNetwork) -> Hop | None:
-        """A spoke of a virtual hub shows its default as VirtualNetworkGateway: the hub knows where it leads."""
-        default = self._wan.default(vnet)
-        return default[0] if default else None
+    def _beyond_gateway(self, vnet: VirtualNetwork | None, prefix: str, ips: tuple[str, ...]) -> Hop:
+        """A spoke of a virtual hub shows the hub as its gateway: the hub knows where the route leads."""
+        beyond = self._wan.beyond(vnet, prefix, ips) if vnet is not None else None
+        return beyond or Hop(GATEWAY, reasons=("learned-default",))
 
     @staticmethod
     def _merge(parts: Iterable[RoutePart], internet: AddressSet, bits: int) -> tuple[RoutePart, ...]:
@@ -283,7 +303,7 @@ def _doubt_bgp(part: RoutePart, why: str, table: RouteTable | None) -> RoutePart
     """A default route may have been learned; a more specific one may have, even beside a user route."""
     if part.hop.kind == UNKNOWN:
         return part
-    if not part.id:
+    if not part.id and why:
         hop = Hop(UNKNOWN, reasons=("bgp-default-possible",), gap=f"learned-routes {why}")
         return replace(part, hop=hop, id=why)
     overriding = {r.id for r in table.routes if r.bgp_override} if table else set()
@@ -292,15 +312,32 @@ def _doubt_bgp(part: RoutePart, why: str, table: RouteTable | None) -> RoutePart
     return replace(part, hop=replace(part.hop, reasons=(*part.hop.reasons, "bgp-more-specific-possible")))
 
 
-def _by_subnet(tenant: Tenant) -> dict[str, tuple[str, tuple[EffectiveRoute, ...]]]:
-    """Effective routes of any NIC stand for its subnet: the table is the subnet's."""
-    found: dict[str, tuple[str, tuple[EffectiveRoute, ...]]] = {}
+def _by_subnet(tenant: Tenant) -> dict[tuple[str, int], tuple[str, tuple[EffectiveRoute, ...]]]:
+    """Effective routes of any NIC stand for its subnet, whose table it is; by subnet and address family."""
+    found: dict[tuple[str, int], tuple[str, tuple[EffectiveRoute, ...]]] = {}
     for nic_key, rows in tenant.effective_routes.items():
         nic = tenant.nics.get(nic_key)
-        if nic is not None and rows:
-            for configuration in nic.configurations:
-                found.setdefault(key(configuration.subnet), (nic.id, rows))
+        if nic is None:
+            continue
+        families = {V6 if ":" in prefix else V4 for row in rows for prefix in row.prefixes}
+        for configuration in nic.configurations:
+            for bits in families:
+                found.setdefault((key(configuration.subnet), bits), (nic.id, rows))
     return found
+
+
+def _differ(static: Iterable[RoutePart], answered: Iterable[RoutePart], bits: int) -> bool:
+    """Whether Azure sends some destination another way than configuration says, where both are known."""
+    ways: dict[tuple[str, tuple[str, ...]], AddressSet] = {}
+    for part in answered:
+        way = (part.hop.kind, part.hop.ips)
+        ways[way] = ways.get(way, EMPTY[bits]) | part.addresses
+    open_ = AddressSet.union((a for (kind, _), a in ways.items() if kind == UNKNOWN), bits)
+    return any(
+        part.addresses - open_ - ways.get((part.hop.kind, part.hop.ips), EMPTY[bits])
+        for part in static
+        if part.hop.kind != UNKNOWN
+    )
 
 
 def _length(text: str) -> int:

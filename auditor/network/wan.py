@@ -1,4 +1,8 @@
-"""The default route a spoke of a Virtual WAN hub learns, and where it leads.
+"""The routes a spoke of a Virtual WAN hub learns, and where they lead.
+
+Routing intent for the Internet gives the default route; else the hub route table that the connection is associated
+with does, by its static routes and by those that other connections propagate to it. The default route reaches a
+connection only with enableInternetSecurity and never comes from another hub; longer prefixes need no such leave.
 
 Sources: "How to configure Virtual WAN Hub routing intent and routing policies", "Securing Internet access with routing
 intent", the Virtual WAN FAQ.
@@ -6,53 +10,62 @@ intent", the Virtual WAN FAQ.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from msgspec import Struct
+
 from auditor.model.ids import key, kind_of, name_of, parent_of
-from auditor.model.resources import Hub, HubConnection, Tenant, VirtualNetwork
+from auditor.model.resources import Hub, HubConnection, HubRouteTable, RoutingPolicy, Tenant, VirtualNetwork
 from auditor.network.hop import APPLIANCE, FIREWALL, GATEWAY, UNKNOWN, Hop
 
 _CONNECTIONS = "microsoft.network/virtualhubs/hubvirtualnetworkconnections"
 _INTENT = "microsoft.network/virtualhubs/routingintent"
 _ROUTE_TABLES = "microsoft.network/virtualhubs/hubroutetables"
+_BRANCH_GATEWAYS = tuple(f"microsoft.network/{g}" for g in ("vpngateways", "expressroutegateways", "p2svpngateways"))
+_DEFAULT = "0.0.0.0/0"
+_DEFAULT_TABLE, _NONE_TABLE = "defaultroutetable", "noneroutetable"  # every hub has both
+_INTENT_ROW = "_policy_publictraffic"  # what an Internet policy writes into the hub's default route table
 
 
-HubDefault = tuple[Hop, str]
-"""The next hop of 0.0.0.0/0 and the id of the policy or route that gives it."""
+class HubAdvert(Struct, frozen=True):
+    """A prefix that a hub advertises to a spoke, and the id of the policy or route that makes it do so."""
+
+    prefix: str
+    hop: Hop
+    id: str
 
 
 class VirtualWan:
-    """Default routes of spokes, by virtual network."""
+    """What hubs advertise, by virtual network."""
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
         self._connections: dict[str, HubConnection] = {}
+        self._of_hub: dict[str, list[HubConnection]] = {}
         for connection in tenant.hub_connections.values():
             self._connections.setdefault(connection.vnet, connection)
-        self._tables: dict[str, list[str]] = {}
-        for table_key, table in tenant.hub_route_tables.items():
-            self._tables.setdefault(key(table.hub), []).append(table_key)
+            self._of_hub.setdefault(key(connection.hub), []).append(connection)
+        self._tables: dict[str, list[HubRouteTable]] = {}
+        for table in tenant.hub_route_tables.values():
+            self._tables.setdefault(key(table.hub), []).append(table)
+        self._adverts: dict[str, tuple[HubAdvert, ...]] = {}
 
-    def default(self, vnet: VirtualNetwork) -> HubDefault | None:
+    def routes(self, vnet: VirtualNetwork) -> tuple[HubAdvert, ...]:
+        """What the virtual network learns from its hub."""
+        found = self._adverts.get(key(vnet.id))
+        if found is None:
+            found = self._adverts[key(vnet.id)] = tuple(self._routes(vnet))
+        return found
+
+    def default(self, vnet: VirtualNetwork) -> HubAdvert | None:
         """The default route the virtual network learns from its hub; None where it learns none."""
+        return next((r for r in self.routes(vnet) if r.prefix == _DEFAULT), None)
+
+    def learning_hub(self, vnet: VirtualNetwork) -> str:
+        """The id of the spoke's hub if it may know longer public prefixes that no resource shows, else ""."""
         connection = self._connections.get(key(vnet.id))
-        if connection is None:
-            return self._unseen_connection(vnet)
-        if connection.policy:
-            return _unknown("wan-route-unknown", connection.policy)
-        if connection.internet_security is not True:
-            return None
-        answered = self._effective(connection)
-        if answered is not None:
-            return answered
-        hub = self._tenant.hubs.get(key(connection.hub))
-        if hub is None:
-            return _unknown("hub-not-seen", connection.hub)
-        refused = next((k for k in (_INTENT, _ROUTE_TABLES) if self._tenant.refused(k, hub.id)), None)
-        found = self._intent(hub) or self._static(hub, connection)
-        if found is not None:
-            return found
-        if refused:
-            return _unknown("hub-not-seen", hub.id)
-        return _unknown("wan-route-unknown", hub.id) if hub.learns else None
+        hub = self._tenant.hubs.get(key(connection.hub)) if connection else None
+        return hub.id if hub and hub.learns else ""
 
     def internet_security_off(self, vnet: VirtualNetwork) -> bool:
         """Whether the spoke's connection keeps the hub's default route away although the hub has one."""
@@ -60,62 +73,191 @@ class VirtualWan:
         if connection is None or connection.internet_security is True:
             return False
         hub = self._tenant.hubs.get(key(connection.hub))
-        return hub is not None and (self._intent(hub) or self._static(hub, connection)) is not None
+        return hub is not None and any(r.prefix == _DEFAULT for r in self._configured(hub, connection))
 
-    def _unseen_connection(self, vnet: VirtualNetwork) -> HubDefault | None:
-        """A peering to a hub's own network (named HV_…) shows a connection that was not read."""
+    def beyond(self, vnet: VirtualNetwork, prefix: str, ips: tuple[str, ...]) -> Hop | None:
+        """Where a route leads that a NIC's effective routes show with the hub as its gateway; None for no spoke.
+
+        Azure shows the hub's firewall, a VPN and ExpressRoute all as VirtualNetworkGateway: the hub knows which it is.
+        That the NIC has the route settles whether the connection lets it in.
+        """
+        connection = self._connections.get(key(vnet.id))
+        if connection is None:
+            unseen = self._unseen_connection(vnet)
+            return unseen.hop if unseen else None
+        hub = self._tenant.hubs.get(key(connection.hub))
+        for firewall in self._tenant.firewalls.values():
+            if firewall.private_ip in ips and key(firewall.hub) == key(connection.hub):
+                return self._towards(firewall.id, hub).hop
+        found = self._answered(connection, hub) or (list(self._configured(hub, connection)) if hub else [])
+        advert = next((r for r in found if r.prefix == prefix), None)
+        if advert is not None:
+            return advert.hop
+        if hub is None or self._refused(hub) is not None:
+            return _unknown("hub-not-seen", connection.hub).hop
+        return Hop(GATEWAY, target=hub.id, reasons=("learned-default",)) if hub.learns else (
+            _unknown("wan-route-unknown", hub.id).hop)  # fmt: skip
+
+    # ---- from the connection to what it learns
+
+    def _routes(self, vnet: VirtualNetwork) -> Iterator[HubAdvert]:
+        connection = self._connections.get(key(vnet.id))
+        if connection is None:
+            unseen = self._unseen_connection(vnet)
+            if unseen is not None:
+                yield unseen
+            return
+        if self._policy_differs(connection):
+            yield _unknown("wan-route-unknown", connection.policy)
+            return
+        for advert in self._advertised(connection):
+            if connection.internet_security is True or advert.prefix != _DEFAULT:
+                yield advert
+
+    def _advertised(self, connection: HubConnection) -> Iterator[HubAdvert]:
+        hub = self._tenant.hubs.get(key(connection.hub))
+        answered = self._answered(connection, hub)
+        if answered is not None and any(r.prefix == _DEFAULT for r in answered):
+            yield from answered
+            return
+        if hub is None:
+            yield _unknown("hub-not-seen", connection.hub)
+            return
+        # An answer without a default is none where the firewall of an Internet policy is the next hop: Azure shows
+        # the routes of a connection for the firewall of a private policy only.
+        found = list(self._configured(hub, connection))
+        yield from found
+        if any(r.prefix == _DEFAULT for r in found):
+            return
+        if self._refused(hub) is not None:
+            yield _unknown("hub-not-seen", hub.id)
+        elif hub.learns and answered is None:
+            yield _unknown("wan-route-unknown", hub.id)
+
+    def _refused(self, hub: Hub) -> str | None:
+        return next((kind for kind in (_INTENT, _ROUTE_TABLES) if self._tenant.refused(kind, hub.id)), None)
+
+    def _policy_differs(self, connection: HubConnection) -> bool:
+        """Whether a connection policy may say otherwise than its connection; which of them wins is not documented."""
+        if not connection.policy:
+            return False
+        policy = self._tenant.connection_policies.get(key(connection.policy))
+        if policy is None:
+            return True
+        shared, tables = policy.internet_security, {key(connection.route_table), key(policy.route_table)} - {""}
+        return (shared is not None and shared is not bool(connection.internet_security)) or len(tables) > 1
+
+    def _unseen_connection(self, vnet: VirtualNetwork) -> HubAdvert | None:
+        """A connection that was not read: a peering to a hub's own network (named HV_…) shows it.
+
+        Where connections were refused and the virtual network uses no other gateway, it may have one.
+        """
         for peering in vnet.peerings:
             if peering.connected and name_of(peering.remote).upper().startswith("HV_"):
                 return _unknown("hub-not-seen", peering.remote)
+        refused = self._tenant.refused(_CONNECTIONS, vnet.id)
+        if refused and not any(p.use_remote_gateways for p in vnet.peerings):
+            return _unknown("hub-not-seen", refused.scope)
         return None
 
-    def _effective(self, connection: HubConnection) -> HubDefault | None:
-        """Azure's own effective routes of the connection or its route table."""
+    # ---- what the hub says
+
+    def _answered(self, connection: HubConnection, hub: Hub | None) -> list[HubAdvert] | None:
+        """Azure's own effective routes of the connection or its route table; None where it was not asked.
+
+        A default route to Internet is passed over: Azure shows that by mistake for a forced tunnel that learned none.
+        """
+        further = None if hub is None or self._internet_policy(hub) else hub
+        found: list[HubAdvert] | None = None
         for asked_of in (connection.id, connection.route_table):
-            for row in self._tenant.hub_effective_routes.get(key(asked_of), ()) if asked_of else ():
-                if "0.0.0.0/0" in row.prefixes and row.hop_ips and row.hop_type != "internet":
-                    return self._towards(row.hop_ips[0], asked_of, self._tenant.hubs.get(key(connection.hub)))
+            rows = self._tenant.hub_effective_routes.get(key(asked_of)) if asked_of else None
+            if rows is not None:
+                usable = [row for row in rows if row.hop_ips and row.hop_type != "internet"]
+                found = [self._towards(row.hop_ips[0], further, asked_of, p) for row in usable for p in row.prefixes]
+                if any(r.prefix == _DEFAULT for r in found):
+                    return found
+        return found
+
+    def _internet_policy(self, hub: Hub) -> RoutingPolicy | None:
+        policies = (p for p in self._tenant.routing_policies if p.hub == key(hub.id))
+        return next((p for p in policies if "internet" in p.destinations), None)
+
+    def _configured(self, hub: Hub, connection: HubConnection) -> Iterator[HubAdvert]:
+        """What configuration shows: the Internet policy of a routing intent, static routes of the connection's table.
+
+        Routing intent leaves no other table than the default one. A default route beside a policy for private traffic
+        alone is a forced tunnel: the firewall follows what else the hub may know.
+        """
+        policy = self._internet_policy(hub)
+        if policy is not None:
+            yield self._towards(policy.hop, None, policy.id)
+            return
+        intent = any(p.hub == key(hub.id) for p in self._tenant.routing_policies)
+        wanted = "" if intent else key(connection.route_table)
+        if name_of(wanted) == _NONE_TABLE:
+            return
+        table = self._table(hub, wanted)
+        if table is None:
+            if wanted:
+                yield _unknown("hub-not-seen", connection.route_table)
+            return
+        for route in table.routes:
+            if route.destination_type in ("cidr", ""):
+                further = None if route.name.lower() == _INTENT_ROW else hub
+                decided = f"{table.id}/routes/{route.name}"
+                yield from (self._towards(route.hop, further, decided, prefix) for prefix in route.destinations)
+        yield from self._propagated(table, connection)
+
+    def _table(self, hub: Hub, wanted: str) -> HubRouteTable | None:
+        for table in self._tables.get(key(hub.id), ()):
+            if key(table.id) == wanted or (not wanted and name_of(table.id).lower() == _DEFAULT_TABLE):
+                return table
         return None
 
-    def _intent(self, hub: Hub) -> HubDefault | None:
-        for policy in self._tenant.routing_policies:
-            if policy.hub == key(hub.id) and "internet" in policy.destinations:
-                return self._towards(policy.hop, policy.id, None)
-        return None
+    def _propagated(self, table: HubRouteTable, connection: HubConnection) -> Iterator[HubAdvert]:
+        """Static routes that other connections of the hub propagate to the table."""
+        for other in self._of_hub.get(key(table.hub), ()):
+            reaches = key(table.id) in other.propagates_to or not set(table.labels).isdisjoint(other.labels)
+            if other is connection or not reaches or other.propagates_static is False:
+                continue
+            for static in other.static_routes:
+                for prefix in static.prefixes:
+                    if other.propagates_static:
+                        yield self._through_connection(other.id, other.id, prefix)
+                    else:
+                        yield _unknown("wan-route-unknown", other.id, prefix)
 
-    def _static(self, hub: Hub, connection: HubConnection) -> HubDefault | None:
-        """A static 0.0.0.0/0 in the hub's route table: with private routing intent alone that is a forced tunnel."""
-        tables = [key(connection.route_table)] if connection.route_table else self._tables.get(key(hub.id), [])
-        for table_key in tables:
-            table = self._tenant.hub_route_tables.get(table_key)
-            if table is None and connection.route_table:
-                return _unknown("hub-not-seen", connection.route_table)
-            for route in table.routes if table else ():
-                if route.destination_type in ("cidr", "") and "0.0.0.0/0" in route.destinations:
-                    return self._towards(route.hop, f"{table.id}/routes/{route.name}" if table else "", hub)
-        return None
-
-    def _towards(self, hop: str, decided_by: str, hub: Hub | None) -> HubDefault:
+    def _towards(self, hop: str, hub: Hub | None, decided_by: str = "", prefix: str = _DEFAULT) -> HubAdvert:
         """Where a hub's next hop resource leads. `hub` is given where the hub may know a further default route."""
-        kind = kind_of(hop)
+        kind, reasons = kind_of(hop), ("hub-default-route",)
         if kind == "microsoft.network/azurefirewalls":
-            learns = hub.learns if hub else False
-            return Hop(FIREWALL, target=hop, reasons=("hub-default-route",), learns=learns), decided_by
+            return HubAdvert(prefix, Hop(FIREWALL, target=hop, reasons=reasons, learns=self._learns(hub)), decided_by)
         if kind == _CONNECTIONS:
-            return self._through_connection(hop, decided_by)
-        if kind in ("microsoft.network/vpngateways", "microsoft.network/expressroutegateways"):
-            return Hop(GATEWAY, target=hop, reasons=("hub-default-route", "learned-default")), decided_by
-        return _unknown("wan-route-unknown", hop or decided_by)
+            return self._through_connection(hop, decided_by, prefix)
+        if kind in _BRANCH_GATEWAYS:
+            return HubAdvert(prefix, Hop(GATEWAY, target=hop, reasons=(*reasons, "learned-default")), decided_by)
+        if hop.startswith("/"):  # an appliance in the hub, or security as a service
+            return HubAdvert(prefix, Hop(APPLIANCE, target=hop, reasons=reasons), decided_by)
+        return _unknown("wan-route-unknown", hop or decided_by, prefix)
 
-    def _through_connection(self, hop: str, decided_by: str) -> HubDefault:
+    def _learns(self, hub: Hub | None) -> bool:
+        """Whether the hub may know a default route for what its firewall forwards: by BGP, or by a connection's."""
+        if hub is None:
+            return False
+        static = (s for c in self._of_hub.get(key(hub.id), ()) for s in c.static_routes)
+        return hub.learns or any(_DEFAULT in s.prefixes for s in static)
+
+    def _through_connection(self, hop: str, decided_by: str, prefix: str) -> HubAdvert:
         """A route to a connection goes on to the appliance that the connection's own static route names."""
         connection = self._tenant.hub_connections.get(key(hop))
         for static in connection.static_routes if connection else ():
-            if "0.0.0.0/0" in static.prefixes and static.hop_ip and connection is not None:
+            if static.hop_ip and connection is not None and not {prefix, _DEFAULT}.isdisjoint(static.prefixes):
                 reasons = ("hub-default-route",)
-                return Hop(APPLIANCE, (static.hop_ip,), vnet=connection.vnet, reasons=reasons), decided_by
-        return _unknown("wan-route-unknown", parent_of(parent_of(hop)) if connection is None else hop)
+                return HubAdvert(
+                    prefix, Hop(APPLIANCE, (static.hop_ip,), vnet=connection.vnet, reasons=reasons), decided_by
+                )
+        return _unknown("wan-route-unknown", parent_of(parent_of(hop)) if connection is None else hop, prefix)
 
 
-def _unknown(reason: str, where: str) -> HubDefault:
-    return Hop(UNKNOWN, reasons=(reason,), gap=f"virtualHubs {where}"), where
+def _unknown(reason: str, where: str, prefix: str = _DEFAULT) -> HubAdvert:
+    return HubAdvert(prefix, Hop(UNKNOWN, reasons=(reason,), gap=f"virtualHubs {where}"), where)
