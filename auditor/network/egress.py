@@ -160,14 +160,14 @@ class Network:
             view = RouteView((), PUBLIC[bits], VnetTag(EMPTY[bits], PUBLIC[bits]))
             return _Place(None, view, (), (), None, None, "", {})
         view = self._routes.of(subnet, bits)
-        ways = tuple((part, self._ways.of(subnet, part.hop)) for part in view.parts)
+        ways = tuple((part, self._ways.of(subnet, part.hop, bits)) for part in view.parts)
         admin_rules = self._admin_rules(subnet.vnet, bits)
         own = self._nsg(subnet.nsg, bits) if subnet.nsg else None
         lists = [lines for lines in (admin_rules, own) if lines is not None]
         for _, way in ways:
             if way.firewall:
                 lists.append(self._firewall_rules.lines(way.firewall))
-            lists += [i.lines for i in way.inbound]
+            lists += [i.lines for appliance in way.inbound for i in appliance if i.lines is not None]
         hops = frozenset(ip for part in view.parts for ip in part.hop.ips)
         vnet = self._tenant.vnets.get(key(subnet.vnet))
         past = vnet is not None and bits == V4 and self._wan.internet_security_off(vnet)
@@ -473,10 +473,11 @@ class _Join:
             if gate:
                 denied[gate].append(part.addresses)
                 ids[gate] = ids[gate] or (decided if gate == "egress" else part.id or decided)
-        inbound = self._inbound()
-        if inbound:
-            denied["route"].append(inbound[0])
-            ids["route"] = ids["route"] or inbound[1]
+            shut, doubtful, closed_by = self._inbound(part, way)
+            denied["route"].append(shut)
+            undecided["route"].append(doubtful)
+            if shut:
+                ids["route"] = ids["route"] or closed_by
         return [
             Gate(g, ids[g], AddressSet.union(denied[g], self.bits), AddressSet.union(undecided[g], self.bits))
             for g in ("route", "egress")
@@ -500,17 +501,29 @@ class _Join:
         elif way.path not in ("unknown", "none"):
             self.note(*(r for r in part.hop.reasons if r not in way.reasons))
 
-    def _inbound(self) -> tuple[AddressSet, str] | None:
-        """What the NSGs of an appliance keep from coming in."""
-        for part, way in self.ways:
-            for inbound in way.inbound:
-                denied = inbound.lines.decide(self.source, _NO_GROUPS, inbound.vnet).held(DENY) & part.addresses
-                if denied:
-                    self.note("appliance-inbound-denied")
-                    self.inferred = True
-                    self.steps.append(Step("next-hop", "deny", inbound.id, f"inbound {name_of(inbound.id)}"))
-                    return denied, inbound.id
-        return None
+    def _inbound(self, part: RoutePart, way: Way) -> tuple[AddressSet, AddressSet, str]:
+        """What no appliance lets in for certain, what perhaps none does, and the id of a list that keeps it out."""
+        shut, doubtful, closed_by = (part.addresses, self.nothing, "") if way.inbound else (self.nothing,) * 2 + ("",)
+        for appliance in way.inbound:
+            denied = maybe = self.nothing
+            passing = part.addresses
+            for inbound in appliance:
+                if inbound.lines is None:
+                    maybe |= passing
+                    self.note("nsg-not-seen", gap=f"networkSecurityGroups {inbound.id}")
+                    continue
+                ruling = inbound.lines.decide(self.source, _NO_GROUPS, inbound.vnet)
+                if not closed_by and ruling.held(DENY) & passing:
+                    closed_by = inbound.id
+                denied |= ruling.held(DENY) & passing
+                maybe |= ruling.held(UNDECIDED) & passing
+                passing = passing - ruling.held(ALWAYS)
+            shut, doubtful = shut & denied, (shut | doubtful) & (denied | maybe)
+        if shut:
+            self.note("appliance-inbound-denied")
+            self.inferred = True
+            self.steps.append(Step("next-hop", "deny", closed_by, f"inbound {name_of(closed_by)}"))
+        return shut, doubtful - shut, closed_by
 
     def _route_label(self) -> str:
         return "; ".join(dict.fromkeys(part.label for part, _ in self.ways))
@@ -579,9 +592,9 @@ class _Join:
             part.addresses,
             path,
             kind,
-            part.label,
+            f"{part.label}: {', '.join(way.legs)}" if way.legs else part.label,
             not way.unknown,
-            way.firewall.id if way.firewall else way.id if way.path == "azure-firewall" else "",
+            way.firewall.id if way.firewall else way.id if way.path in ("azure-firewall", "mixed") else "",
             way.appliances,
         )
 
@@ -647,8 +660,8 @@ def _headline(paths: tuple[Slice, ...]) -> tuple[str, str]:
     kinds = dict.fromkeys(s.path for s in paths if s.path != "none")
     if not kinds:
         return "none", ""
-    if len(kinds) == 1 and len(paths) == 1:
-        return next(iter(kinds)), ""
+    if len(paths) == 1:
+        return paths[0].path, paths[0].label if paths[0].path == "mixed" else ""
     detail = "; ".join(f"{s.label} -> {s.path}" for s in paths)
     return (next(iter(kinds)) if len(kinds) == 1 else "mixed"), detail
 
@@ -656,6 +669,6 @@ def _headline(paths: tuple[Slice, ...]) -> tuple[str, str]:
 def _via(paths: tuple[Slice, ...]) -> str:
     through = [s for s in paths if s.path == "azure-firewall"]
     others = [s for s in paths if s.path not in ("azure-firewall", "none")]
-    if through:
+    if through or any(s.firewall_id for s in others):
         return "partly" if others else "yes"
     return "unknown" if any(s.path == "unknown" and s.kind == "unknown" for s in others) else "no"

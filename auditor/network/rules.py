@@ -23,9 +23,9 @@ def nsg(rules: Iterable[Rule], tags: Tags, bits: int = V4, *, outbound: bool = T
     return LineList(_lines(rules, tags, bits, _NSG, outbound), DENY, bits)
 
 
-def admin(rules: Iterable[Rule], tags: Tags, bits: int = V4) -> LineList:
+def admin(rules: Iterable[Rule], tags: Tags, bits: int = V4, *, outbound: bool = True) -> LineList:
     """Security admin rules: AlwaysAllow and Deny end the evaluation, Allow and no match pass on to the NSGs."""
-    return LineList(_lines(rules, tags, bits, _ADMIN, True), PASS, bits)
+    return LineList(_lines(rules, tags, bits, _ADMIN, outbound), PASS, bits)
 
 
 def _lines(rules: Iterable[Rule], tags: Tags, bits: int, accesses: Mapping[str, str], outbound: bool) -> Iterator[Line]:

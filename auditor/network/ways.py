@@ -17,22 +17,31 @@ from msgspec.structs import replace
 
 from auditor.model.addresses import EMPTY, V4, AddressSet, address
 from auditor.model.ids import key, name_of, parent_of
-from auditor.model.resources import Firewall, LoadBalancer, Nic, Subnet, Tenant, VirtualMachine, VirtualNetwork
+from auditor.model.resources import (
+    Firewall,
+    Frontend,
+    LoadBalancer,
+    Nic,
+    Subnet,
+    Tenant,
+    VirtualMachine,
+    VirtualNetwork,
+)
 from auditor.network.firewall import FirewallRules
-from auditor.network.hop import APPLIANCE, FIREWALL, GATEWAY, INTERNET, NONE, UNKNOWN, Hop
-from auditor.network.lines import LineList, VnetTag
+from auditor.network.hop import APPLIANCE, FIREWALL, GATEWAY, INTERNET, NONE, Hop
+from auditor.network.lines import DENY, LineList, VnetTag
 from auditor.network.outbound import OutboundMethods, serves_as_next_hop
 from auditor.network.routes import Routes
-from auditor.network.rules import nsg
+from auditor.network.rules import admin, nsg
 from auditor.network.tags import Tags
 
-DIRECT, _HUB = "direct", "secured-hub"
+DIRECT, _HUB, _LOOP = "direct", "secured-hub", "routing-loop"
 
 
 class Inbound(Struct, frozen=True):
-    """A list that what an appliance shall forward must pass on its way in."""
+    """A list that what an appliance shall forward must pass on its way in; `lines` None: it was not read."""
 
-    lines: LineList
+    lines: LineList | None
     vnet: VnetTag
     id: str
 
@@ -51,7 +60,8 @@ class Way(Struct, frozen=True):
     unknown: bool = False
     firewall: Firewall | None = None
     appliances: tuple[str, ...] = ()  # keys of the appliance's VMs
-    inbound: tuple[Inbound, ...] = ()
+    inbound: tuple[tuple[Inbound, ...], ...] = ()  # of each appliance; any of them may be the one
+    legs: tuple[str, ...] = ()  # what stands at each of several next hops of different kinds
     egress_id: str = ""
     egress_ip: str = ""
     reasons: tuple[str, ...] = ()
@@ -81,30 +91,31 @@ class Ways:
         self._routes = routes
         self._outbound = outbound
         self._rules = rules
-        self._ways: dict[tuple[str, Hop], Way] = {}
+        self._ways: dict[tuple[str, Hop, int], Way] = {}
         self._firewalls = {(key(parent_of(f.subnet)), f.private_ip): f for f in tenant.firewalls.values() if f.subnet}
         self._frontends = {
-            (key(parent_of(f.subnet)), f.private_ip): lb
+            (key(parent_of(f.subnet)), f.private_ip): (lb, f)
             for lb in tenant.load_balancers.values() for f in lb.frontends if f.subnet and f.private_ip
         }  # fmt: skip
         wanted = {ip for t in tenant.route_tables.values() for r in t.routes for ip in r.hop_ips}
         wanted |= {ip for rows in tenant.effective_routes.values() for row in rows for ip in row.hop_ips}
         wanted |= {s.hop_ip for c in tenant.hub_connections.values() for s in c.static_routes}
+        wanted |= {ip for lb, f in self._frontends.values() for p in lb.pools for _, ip in p.addresses}
         self._nics = {
-            (key(parent_of(c.subnet)), c.private_ip): nic
+            (key(parent_of(c.subnet)), c.private_ip): (nic, c)
             for nic in tenant.nics.values() for c in nic.configurations if c.private_ip in wanted and c.subnet
         }  # fmt: skip
-        self._inbound: dict[str, LineList] = {}
+        self._lists: dict[tuple[str, bool], LineList] = {}
 
-    def of(self, subnet: Subnet, hop: Hop) -> Way:
-        """Where this hop of a route of the subnet leads."""
-        asked = (key(subnet.id), hop)
+    def of(self, subnet: Subnet, hop: Hop, bits: int = V4) -> Way:
+        """Where this hop of a route of the subnet leads in one address family."""
+        asked = (key(subnet.id), hop, bits)
         way = self._ways.get(asked)
         if way is None:
-            way = self._ways[asked] = self._find(subnet, hop)
+            way = self._ways[asked] = self._find(subnet, hop, bits)
         return way
 
-    def _find(self, subnet: Subnet, hop: Hop) -> Way:
+    def _find(self, subnet: Subnet, hop: Hop, bits: int) -> Way:
         if hop.kind == INTERNET:
             return Way(DIRECT, DIRECT)
         if hop.kind == NONE:
@@ -114,59 +125,87 @@ class Ways:
         if hop.kind == FIREWALL:
             return self._hub_firewall(hop)
         if hop.kind == APPLIANCE:
-            return self._appliances(subnet, hop)
+            return self._appliances(subnet, hop, bits)
         return Way("unknown", "unknown", unknown=True, reasons=hop.reasons, gaps=(hop.gap,) if hop.gap else ())
 
     # ---- addresses of appliances
 
-    def _appliances(self, subnet: Subnet, hop: Hop) -> Way:
-        ways = [self._appliance(subnet, hop, ip) for ip in hop.ips]
-        if len(ways) == 1 or all(w == ways[0] for w in ways):
-            return ways[0]
+    def _appliances(self, subnet: Subnet, hop: Hop, bits: int) -> Way:
+        if not hop.ips:
+            return Way("nva", "nva", hop.target, reasons=("appliance", *hop.reasons), inferred=True)
+        ways = [self._appliance(subnet, hop, ip, bits) for ip in hop.ips]
+        first, reasons = ways[0], tuple(dict.fromkeys(r for w in ways for r in w.reasons))
+        if all(w == first for w in ways):
+            return first
+        if all(w.blocked for w in ways) and len({w.path for w in ways}) == 1:
+            return replace(first, reasons=reasons)
         if all(w.path == "nva" and not w.blocked and not w.unknown for w in ways):
-            appliances = tuple(a for w in ways for a in w.appliances)
-            return Way("nva", "nva", ways[0].id, appliances=appliances, reasons=ways[0].reasons, inferred=True)
-        reasons = tuple(dict.fromkeys(("mixed-paths", *(r for w in ways for r in w.reasons))))
-        gaps = tuple(dict.fromkeys((f"next-hop {' '.join(hop.ips)}", *(g for w in ways for g in w.gaps))))
-        return Way("unknown", "unknown", unknown=True, reasons=reasons, gaps=gaps)
+            appliances = tuple(dict.fromkeys(a for w in ways for a in w.appliances))
+            inbound = tuple(i for w in ways for i in w.inbound)
+            return replace(first, appliances=appliances, inbound=inbound, reasons=reasons)
+        return Way(
+            "mixed",
+            "unknown",
+            next((w.firewall.id for w in ways if w.firewall), ""),
+            unknown=True,
+            reasons=("mixed-paths", *reasons),
+            gaps=tuple(dict.fromkeys((f"next-hop {' '.join(hop.ips)}", *(g for w in ways for g in w.gaps)))),
+            legs=tuple(f"{ip} {w.path}" for ip, w in zip(hop.ips, ways, strict=True)),
+        )
 
-    def _appliance(self, subnet: Subnet, hop: Hop, ip: str) -> Way:
-        vnet = self._tenant.vnets.get(hop.vnet or key(subnet.vnet))
+    def _appliance(self, subnet: Subnet, hop: Hop, ip: str, bits: int) -> Way:
+        vnet, parsed = self._tenant.vnets.get(hop.vnet or key(subnet.vnet)), address(ip)
+        if parsed is None or parsed[1] != bits:
+            return _unknown("next-hop-unresolved", f"next-hop {ip} of {subnet.id}")  # no address of that family
         if vnet is None:
             return _unknown("next-hop-unresolved", f"virtualNetworks {hop.vnet or subnet.vnet}")
-        for scope in self._scope(vnet):
-            if firewall := self._firewalls.get((scope, ip)):
+        beside = "" if hop.vnet else name_of(subnet.id).lower()
+        for scope, names in self._scope(vnet, beside):
+            if (firewall := self._firewalls.get((scope, ip))) and _in(firewall.subnet, names):
                 return self._vnet_firewall(firewall)
-            if lb := self._frontends.get((scope, ip)):
-                return self._balanced(lb)
-            if nic := self._nics.get((scope, ip)):
-                return self._nva([nic], nic.id)
-        return self._nowhere(vnet, ip)
+            if (balanced := self._frontends.get((scope, ip))) and _in(balanced[1].subnet, names):
+                return self._balanced(*balanced)
+            if (found := self._nics.get((scope, ip))) and _in(found[1].subnet, names):
+                return self._nva([found[0]], found[0].id)
+        return self._nowhere(vnet, beside, ip)
 
-    def _scope(self, vnet: VirtualNetwork) -> Iterator[str]:
-        yield key(vnet.id)
+    def _scope(self, vnet: VirtualNetwork, beside: str) -> Iterator[tuple[str, tuple[str, ...] | None]]:
+        """The networks within reach of a subnet (by name, "" for any) and their subnets, None for all of them."""
+        yield key(vnet.id), None
         for peering in vnet.peerings:
-            if peering.connected and peering.access:
-                yield key(peering.remote)
+            here = peering.local_subnets is None or not beside or beside in peering.local_subnets
+            if peering.connected and peering.access and here:
+                yield key(peering.remote), peering.remote_subnets
 
-    def _nowhere(self, vnet: VirtualNetwork, ip: str) -> Way:
+    def _nowhere(self, vnet: VirtualNetwork, beside: str, ip: str) -> Way:
         """Name the case: stale, in a network that was not read, out of reach, or just not found."""
         gap = f"next-hop {ip} of {vnet.id}"
-        for scope in self._scope(vnet):
+        for scope, names in self._scope(vnet, beside):
             seen = self._tenant.vnets.get(scope)
             if seen is not None and self._holds(seen.prefixes, ip):
                 subnet = next((s for s in seen.subnets if self._holds(s.prefixes, ip)), None)
+                if subnet is not None and not _in(subnet.id, names):
+                    return _unknown("next-hop-unreachable", gap, subnet.id)
                 if subnet is not None and name_of(subnet.id).lower() == "azurefirewallsubnet":
-                    refused = self._tenant.refused("microsoft.network/azurefirewalls", subnet.id)
-                    return _unknown("firewalls-not-seen" if refused else "next-hop-stale", gap, subnet.id)
+                    return self._no_firewall(subnet, gap)
                 return _unknown("next-hop-unresolved", gap)
         for peering in vnet.peerings:
-            if peering.connected and peering.access and self._holds(peering.remote_prefixes, ip):
+            unread = key(peering.remote) not in self._tenant.vnets
+            holds = self._holds(peering.remote_prefixes, ip) or (unread and not peering.remote_prefixes)
+            if peering.connected and peering.access and holds:
                 return _unknown("next-hop-outside", f"virtualNetworks {peering.remote}", peering.remote)
         known = [*self._firewalls, *self._frontends, *self._nics]
         if any(found == ip for _, found in known) or self._is_hub_firewall(ip):
             return _unknown("next-hop-unreachable", gap)
         return _unknown("next-hop-outside", gap)
+
+    def _no_firewall(self, subnet: Subnet, gap: str) -> Way:
+        """An address of AzureFirewallSubnet at which no firewall was read: not seen, moved or deallocated."""
+        unread = next((t for t in subnet.tenants if key(t) not in self._tenant.firewalls), "")
+        if unread:
+            return _unknown("firewalls-not-seen", f"azureFirewalls {unread}", subnet.id)
+        refused = self._tenant.refused("microsoft.network/azurefirewalls", subnet.id)
+        return _unknown("firewalls-not-seen" if refused else "next-hop-stale", gap, subnet.id)
 
     def _holds(self, prefixes: Iterable[str], ip: str) -> bool:
         parsed = address(ip)
@@ -186,28 +225,39 @@ class Ways:
         if subnet is None:
             return _firewall_way(unknown=True, gaps=(f"subnets {firewall.subnet}",), **common)
         view = self._routes.of(subnet)
-        if subnet.route_table and key(subnet.route_table) not in self._tenant.route_tables:
-            return _firewall_way(unknown=True, reasons=("route-table-not-seen",), gaps=view.gaps, **common)
+        own = self._own_way_out(firewall, subnet, common)
         if view.parts and all(p.hop.kind == NONE for p in view.parts):
             return _firewall_way(blocked="route", reasons=("route-none",), **common)
-        tunnel = [p for p in view.parts if p.hop.kind in (GATEWAY, APPLIANCE, FIREWALL)]
-        if tunnel and AddressSet.union(p.addresses for p in tunnel) == view.internet:
-            gap = f"forced-tunnel {tunnel[0].id}"
-            return _firewall_way(unknown=True, reasons=("firewall-forced-tunnel",), gaps=(gap,), **common)
+        # Azure Firewall must have a direct way out; that a gateway beside it learns another default is the exception.
+        perhaps = [p for p in view.parts if "bgp-default-possible" in p.hop.reasons]
+        elsewhere = [p for p in view.parts if p.hop.kind not in (INTERNET, NONE) and p not in perhaps]
+        if perhaps and own.blocked:
+            elsewhere, perhaps = [*elsewhere, *perhaps], []
+        leaving = AddressSet.union(p.addresses for p in elsewhere)
+        reasons = tuple(dict.fromkeys(_beyond_firewall(p.hop) for p in elsewhere))
+        gaps = tuple(dict.fromkeys(p.hop.gap or f"forced-tunnel {p.id}" for p in elsewhere))
+        if elsewhere and leaving == view.internet:
+            return _firewall_way(unknown=True, reasons=reasons, gaps=gaps, **common)
         lost = AddressSet.union(p.addresses for p in view.parts if p.hop.kind == NONE)
-        own = self._own_way_out(firewall, subnet, common)
-        if not (lost or tunnel) or own.blocked:
+        if own.blocked or not (lost or elsewhere or perhaps):
             return own
-        reasons = (*own.reasons, *(("firewall-forced-tunnel",) if tunnel else ()), *(("route-none",) if lost else ()))
-        elsewhere = AddressSet.union(p.addresses for p in tunnel)
-        gaps = tuple(f"forced-tunnel {p.id}" for p in tunnel)
-        return replace(own, reasons=reasons, gaps=gaps, lost=lost, elsewhere=elsewhere)
+        reasons += (("route-none",) if lost else ()) + (("bgp-default-possible",) if perhaps else ())
+        return replace(
+            own,
+            reasons=(*own.reasons, *reasons),
+            gaps=(*own.gaps, *gaps),
+            inferred=own.inferred or bool(perhaps),
+            lost=lost,
+            elsewhere=leaving,
+        )
 
     def _own_way_out(self, firewall: Firewall, subnet: Subnet, common: _Common) -> Way:
         """The NAT gateway of the firewall's subnet, else the firewall's public IPs."""
         nat = self._outbound.nat_of(subnet)
         if nat is not None and nat.path == "nat-gateway":
             return _firewall_way(egress_id=nat.id, egress_ip=nat.ip, reasons=("nat-gateway",), **common)
+        if nat is not None and nat.path == "unknown":
+            return _firewall_way(egress_id=nat.id, gaps=(nat.gap,), **common)
         if not firewall.public_ips:
             return _firewall_way(blocked="egress", reasons=("firewall-no-public-ip",), **common)
         ip = next(filter(None, map(self._outbound.public_ip, firewall.public_ips)), "")
@@ -231,13 +281,15 @@ class Ways:
 
     # ---- third-party appliances
 
-    def _balanced(self, lb: LoadBalancer) -> Way:
-        """Appliances behind an internal load balancer."""
-        pools = {p for r in lb.rules if serves_as_next_hop(r) for p in r.pools}
+    def _balanced(self, lb: LoadBalancer, frontend: Frontend) -> Way:
+        """Appliances behind a frontend of an internal load balancer."""
+        rules = [r for r in lb.rules if serves_as_next_hop(r) and key(frontend.id) in map(key, r.frontends)]
+        pools = [p for p in lb.pools if any(key(p.id) in r.pools for r in rules)]
         if not pools:
             return _unknown("next-hop-unresolved", f"loadBalancers {lb.id}", lb.id)
-        members = [c for p in lb.pools if key(p.id) in pools for c in p.configurations]
-        nics = [self._tenant.nics.get(key(parent_of(c))) for c in members]
+        members = [self._tenant.nics.get(key(parent_of(c))) for p in pools for c in p.configurations]
+        by_address = [self._nics.get(member) for p in pools for member in p.addresses]
+        nics = [*members, *(found[0] if found else None for found in by_address)]
         if not nics or any(n is None for n in nics):
             return _unknown("next-hop-unresolved", f"networkInterfaces of {lb.id}", lb.id)
         return self._nva([n for n in nics if n is not None], lb.id)
@@ -247,44 +299,77 @@ class Ways:
         if not forwarding:
             return Way("nva", "nva", where, blocked="route", reasons=("appliance", "forwarding-off"))
         vms = tuple(dict.fromkeys(key(n.vm) for n in forwarding if n.vm))
-        inbound = self._inbound_of(forwarding[0]) if len(forwarding) == 1 else ()
-        if vms and all(v in self._tenant.vms and not self._has_way_out(self._tenant.vms[v]) for v in vms):
-            gap = f"appliance {where}"
-            return Way("nva", "nva", where, unknown=True, reasons=("appliance", "appliance-no-egress"), gaps=(gap,),
-                       appliances=vms, inbound=inbound)  # fmt: skip
+        inbound = tuple(self._inbound_of(nic) for nic in forwarding)
+        ends = [self._dead_end(self._tenant.vms[v]) if v in self._tenant.vms else "" for v in vms]
+        if ends and all(ends):
+            reasons = ("appliance", "appliance-no-egress", *filter(_LOOP.__eq__, ends))
+            gaps = (f"appliance {where}",)
+            return Way("nva", "nva", where, unknown=True, reasons=reasons, gaps=gaps, appliances=vms, inbound=inbound)
         return Way("nva", "nva", where, appliances=vms, inbound=inbound, reasons=("appliance",), inferred=True)
 
     def _inbound_of(self, nic: Nic) -> tuple[Inbound, ...]:
-        """The NSGs that what the appliance shall forward must pass on its way in: subnet first, then NIC."""
+        """What the appliance shall forward must pass on its way in: admin rules, the subnet's NSG, then the NIC's."""
         configuration = next(iter(nic.configurations), None)
         subnet = self._tenant.subnets.get(key(configuration.subnet)) if configuration else None
         if subnet is None:
             return ()
         tag = self._routes.of(subnet).vnet_tag
-        lists = []
-        for nsg_id in filter(None, (subnet.nsg, nic.nsg)):
-            group = self._tenant.nsgs.get(key(nsg_id))
-            if group is not None:
-                lines = self._inbound.setdefault(key(nsg_id), nsg(group.rules, self._tags, outbound=False))
-                lists.append(Inbound(lines, tag, group.id))
-        return tuple(lists)
+        found = [Inbound(self._nsg(i, outbound=False), tag, i) for i in (subnet.nsg, nic.nsg) if i]
+        rules = self._tenant.admin_rules.get(key(subnet.vnet))
+        if rules:
+            found.insert(0, Inbound(admin(rules, self._tags, outbound=False), tag, subnet.vnet))
+        return tuple(found)
 
-    def _has_way_out(self, vm: VirtualMachine) -> bool:
-        """Whether any NIC of the appliance may reach the Internet, a gateway or something that cannot be told."""
-        for reference in vm.nics or ():
-            nic = self._tenant.nics.get(key(reference.id))
+    def _nsg(self, nsg_id: str, *, outbound: bool) -> LineList | None:
+        group, asked = self._tenant.nsgs.get(key(nsg_id)), (key(nsg_id), outbound)
+        if group is not None and asked not in self._lists:
+            self._lists[asked] = nsg(group.rules, self._tags, outbound=outbound)
+        return self._lists.get(asked)
+
+    def _dead_end(self, vm: VirtualMachine) -> str:
+        """Why no NIC of the appliance reaches the Internet, a gateway or something that cannot be told; "" if any may.
+
+        A tunnel of the appliance's own may still lead on, which no resource shows.
+        """
+        nics = [self._tenant.nics.get(key(reference.id)) for reference in vm.nics or ()]
+        own = {c.private_ip for nic in nics if nic for c in nic.configurations}
+        why = "appliance-no-egress"
+        for nic in nics:
             if nic is None:
-                return True
+                return ""
             for configuration in nic.configurations:
                 subnet = self._tenant.subnets.get(key(configuration.subnet))
                 if subnet is None or configuration.version != V4:
-                    return True
-                kinds = {p.hop.kind for p in self._routes.of(subnet).parts}
-                if kinds & {APPLIANCE, FIREWALL, GATEWAY, UNKNOWN}:
-                    return True
-                if INTERNET in kinds and self._outbound.of(vm, nic, configuration, subnet).path != "none":
-                    return True
-        return False
+                    return ""
+                if self._denied(nic, subnet):
+                    continue
+                for part in self._routes.of(subnet).parts:
+                    if part.hop.kind == APPLIANCE and part.hop.ips and own.issuperset(part.hop.ips):
+                        why = _LOOP
+                    elif part.hop.kind == INTERNET:
+                        if self._outbound.of(vm, nic, configuration, subnet).path != "none":
+                            return ""
+                    elif part.hop.kind != NONE:
+                        return ""
+        return why
+
+    def _denied(self, nic: Nic, subnet: Subnet) -> bool:
+        """Whether an NSG keeps in whatever the appliance would send on, from any source."""
+        view = self._routes.of(subnet)
+        lists = [self._nsg(i, outbound=True) for i in (nic.nsg, subnet.nsg) if i]
+        rulings = [lines.decide(None, frozenset(), view.vnet_tag) for lines in lists if lines is not None]
+        return any(view.internet <= ruling.held(DENY) for ruling in rulings)
+
+
+def _in(subnet_id: str, names: tuple[str, ...] | None) -> bool:
+    """Whether a subnet is among those that a peering of subnets names."""
+    return names is None or name_of(subnet_id).lower() in names
+
+
+def _beyond_firewall(hop: Hop) -> str:
+    """Why what a firewall's own subnet routes on cannot be followed."""
+    tunnel = hop.kind in (GATEWAY, APPLIANCE, FIREWALL) or "bgp-default-possible" in hop.reasons
+    return "firewall-forced-tunnel" if tunnel else next(iter(hop.reasons), "firewall-forced-tunnel")
 
 
 def _firewall_way(
@@ -300,6 +385,7 @@ def _firewall_way(
     gaps: tuple[str, ...] = (),
     inferred: bool = False,
 ) -> Way:
+    failed = ("firewall-failed",) if firewall.failed else ()
     return Way(
         "azure-firewall",
         kind,
@@ -309,7 +395,7 @@ def _firewall_way(
         firewall=firewall,
         egress_id=egress_id,
         egress_ip=egress_ip,
-        reasons=("via-azure-firewall", *reasons),
+        reasons=("via-azure-firewall", *failed, *reasons),
         gaps=gaps,
-        inferred=inferred,
+        inferred=inferred or firewall.failed,
     )
