@@ -24,6 +24,7 @@ from tests.arm import (
     collection,
     effective_route,
     network_rule,
+    part,
     peer,
     rule,
     rule_id,
@@ -74,6 +75,9 @@ def estate() -> World:
     group.routing_intent(hub, internet=firewall)
     spoke = group.vnet("spoke2", "10.2.0.0/16", {"app": "10.2.0.0/24"})
     connection = group.hub_connection(hub, spoke)
+    routing = {"associatedRouteTable": connection["properties"]["routingConfiguration"]["associatedRouteTable"]}
+    shared = part(hub, "connectionPolicies", "p", {"enableInternetSecurity": True, "routingConfiguration": routing})
+    connection["properties"]["connectionPolicy"] = {"id": keep(shared)["id"]}
     answer = {"addressPrefixes": [DEFAULT], "nextHops": [firewall["id"]], "nextHopType": "Azure Firewall"}
     keep({"id": f"{hub['id']}/effectiveRoutes{connection['id']}", "value": [answer]})
     where = {"properties": {"subnet": {"id": subnet_of(world.hub, "nva")["id"]}}}

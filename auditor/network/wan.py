@@ -88,15 +88,14 @@ class VirtualWan:
         hub = self._tenant.hubs.get(key(connection.hub))
         for firewall in self._tenant.firewalls.values():
             if firewall.private_ip in ips and key(firewall.hub) == key(connection.hub):
-                return self._towards(firewall.id, hub).hop
-        found = self._answered(connection, hub) or (list(self._configured(hub, connection)) if hub else [])
-        advert = next((r for r in found if r.prefix == prefix), None)
-        if advert is not None:
+                return self._towards(firewall.id, self._further(hub)).hop
+        if advert := next((a for a in self._told(connection, hub)[0] if a.prefix == prefix), None):
             return advert.hop
         if hub is None or self._refused(hub) is not None:
             return _unknown("hub-not-seen", connection.hub).hop
-        return Hop(GATEWAY, target=hub.id, reasons=("learned-default",)) if hub.learns else (
-            _unknown("wan-route-unknown", hub.id).hop)  # fmt: skip
+        if hub.learns:
+            return Hop(GATEWAY, target=hub.id, reasons=("learned-default",))
+        return _unknown("wan-route-unknown", hub.id).hop
 
     # ---- from the connection to what it learns
 
@@ -116,23 +115,25 @@ class VirtualWan:
 
     def _advertised(self, connection: HubConnection) -> Iterator[HubAdvert]:
         hub = self._tenant.hubs.get(key(connection.hub))
-        answered = self._answered(connection, hub)
-        if answered is not None and any(r.prefix == _DEFAULT for r in answered):
-            yield from answered
-            return
-        if hub is None:
-            yield _unknown("hub-not-seen", connection.hub)
-            return
-        # An answer without a default is none where the firewall of an Internet policy is the next hop: Azure shows
-        # the routes of a connection for the firewall of a private policy only.
-        found = list(self._configured(hub, connection))
+        found, asked = self._told(connection, hub)
         yield from found
-        if any(r.prefix == _DEFAULT for r in found):
+        if any(advert.prefix == _DEFAULT for advert in found):
             return
-        if self._refused(hub) is not None:
-            yield _unknown("hub-not-seen", hub.id)
-        elif hub.learns and answered is None:
+        if hub is None or self._refused(hub) is not None:
+            yield _unknown("hub-not-seen", connection.hub)
+        elif hub.learns and not asked:
             yield _unknown("wan-route-unknown", hub.id)
+
+    def _told(self, connection: HubConnection, hub: Hub | None) -> tuple[list[HubAdvert], bool]:
+        """The hub's own answer with what configuration shows besides, and whether the hub answered.
+
+        An answer is not the whole: the default route of an Internet policy stands in the default table's alone.
+        """
+        answered = self._answered(connection, hub)
+        found = list(answered or ())
+        shown = {advert.prefix for advert in found}
+        found += [a for a in (self._configured(hub, connection) if hub else ()) if a.prefix not in shown]
+        return found, answered is not None
 
     def _refused(self, hub: Hub) -> str | None:
         return next((kind for kind in (_INTENT, _ROUTE_TABLES) if self._tenant.refused(kind, hub.id)), None)
@@ -167,7 +168,7 @@ class VirtualWan:
 
         A default route to Internet is passed over: Azure shows that by mistake for a forced tunnel that learned none.
         """
-        further = None if hub is None or self._internet_policy(hub) else hub
+        further = self._further(hub)
         found: list[HubAdvert] | None = None
         for asked_of in (connection.id, connection.route_table):
             rows = self._tenant.hub_effective_routes.get(key(asked_of)) if asked_of else None
@@ -177,6 +178,10 @@ class VirtualWan:
                 if any(r.prefix == _DEFAULT for r in found):
                     return found
         return found
+
+    def _further(self, hub: Hub | None) -> Hub | None:
+        """The hub if its firewall may follow another default route: with an Internet policy it sends out itself."""
+        return None if hub is None or self._internet_policy(hub) else hub
 
     def _internet_policy(self, hub: Hub) -> RoutingPolicy | None:
         policies = (p for p in self._tenant.routing_policies if p.hub == key(hub.id))

@@ -333,14 +333,34 @@ def test_several_appliances():
 
 @pytest.mark.parametrize("other", ["10.0.2.4", "10.0.2.99"], ids=["an-appliance", "nothing"])
 def test_next_hops_of_different_kinds(other):
-    """§1.4: a flow takes one of the next hops; where they differ in kind the way is not known."""
+    """§1.4: a flow takes one of the next hops; where they differ in kind the path is mixed and its end not known."""
     world = HubSpoke(allow_25(), routes=())
     world.group.vm("nva", subnet_of(world.hub, "nva"), "10.0.2.4", forwarding=True)
     table = world.routes(ecmp(FIREWALL_ADDRESS, other))
     found = world.finding()
-    assert not wrong(found, smtp="unknown", path="unknown", decided_by="visibility")
+    assert not wrong(
+        found,
+        smtp="unknown",
+        path="mixed",
+        decided_by="visibility",
+        via_azure_firewall="partly",
+        firewall_id=world.firewall["id"],
+    )
+    assert FIREWALL_ADDRESS in found.path_detail
+    assert other in found.path_detail
     assert deciders(found, "route") == [("unknown", table["properties"]["routes"][0]["id"])]
     assert any(FIREWALL_ADDRESS in gap and other in gap for gap in found.gaps)
+
+
+def test_several_appliances_that_all_drop():
+    """§1.4: where every next hop drops, so does the route."""
+    world = HubSpoke(allow_25(), routes=())
+    for last in (4, 5):
+        world.group.vm(f"nva{last}", subnet_of(world.hub, "nva"), f"10.0.2.{last}", forwarding=False)
+    table = world.routes(ecmp("10.0.2.4", "10.0.2.5"))
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", path="nva", decided_by="route")
+    assert deciders(found, "route") == [("deny", table["properties"]["routes"][0]["id"])]
 
 
 def test_one_firewall_named_twice():

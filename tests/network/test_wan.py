@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import Json, peer, route, rule, subnet, subnet_of
-from tests.network.world import DEFAULT, OPEN, THROUGH, Lone, allow_25, attach, deciders, route_id, wrong
+from tests.arm import Json, effective_route, part, peer, route, rule, subnet, subnet_of
+from tests.network.world import DEFAULT, EXCHANGE, OPEN, THROUGH, Lone, allow_25, attach, deciders, route_id, wrong
 
 PAST = {**OPEN, "path": "default-outbound", "via_azure_firewall": "no", "firewall_id": ""}
 UNSEEN = {"smtp": "unknown", "path": "unknown", "decided_by": "visibility"}
@@ -192,13 +192,15 @@ def test_a_connection_without_a_static_default_route():
 
 
 def test_a_security_partner():
-    """A next hop that is neither firewall nor connection is not known."""
-    world = Spoke("")
-    saas = {"id": world.group.id_of("Microsoft.Network/networkVirtualAppliances", "sase")}
-    world.intent = world.group.routing_intent(world.hub, internet=saas)
-    found = world.finding()
-    assert not wrong(found, **UNSEEN)
-    assert "wan-route-unknown" in found.reasons
+    """§2.1: the next hop may be an appliance in the hub or security as a service; what it lets out nobody sees."""
+    for kind in ("Microsoft.Network/networkVirtualAppliances", "PaloAltoNetworks.Cloudngfw/firewalls"):
+        world = Spoke("")
+        saas = world.group.id_of(kind, "sase")
+        world.intent = world.group.routing_intent(world.hub, internet={"id": saas})
+        found = world.finding()
+        assert not wrong(found, smtp="unknown", path="nva", via_azure_firewall="no", firewall_id="")
+        assert deciders(found, "route") == [("nva", f"{world.intent['id']}/PublicTraffic")]
+        assert ("nva", saas) in deciders(found, "next-hop")
 
 
 # ---- effective routes of the hub
@@ -290,3 +292,257 @@ def test_a_spoke_of_a_peer_of_a_spoke():
     peer(beside, world.vnet)
     world.group.vm("app03", subnet_of(beside, "app"), "10.3.0.4")
     assert not wrong(world.findings()["app03"], **PAST)
+
+
+# ---- what other prefixes and connections bring
+
+
+@pytest.mark.parametrize("security", [True, False])
+def test_static_halves_in_the_hub(security):
+    """§1.3, §2.2: two static halves are everything; enableInternetSecurity is about 0.0.0.0/0 alone."""
+    world = Spoke("", security=security)
+    world.group.hub_route(world.hub, "all", ["0.0.0.0/1", "128.0.0.0/1"], world.firewall)
+    found = world.finding()
+    assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"])
+    assert {d for _, d in deciders(found, "route")} == {f"{world.default_table()['id']}/routes/all"}
+
+
+def test_a_mail_range_in_the_hub():
+    """§1.2: a static range of the hub's table wins over the default route by longest prefix."""
+    world = Spoke("")
+    world.group.hub_route(world.hub, "mx", [EXCHANGE], world.firewall)
+    found = world.finding()
+    assert not wrong(found, smtp="open", path="mixed", via_azure_firewall="partly")
+    assert ("azure-firewall", f"{world.default_table()['id']}/routes/mx") in deciders(found, "route")
+
+
+def test_a_connection_without_an_association():
+    """A connection that names no table is associated with the hub's defaultRouteTable, not with any other of its."""
+    world = Spoke("")
+    other = {"id": f"{world.hub['id']}/hubRouteTables/custom", "name": "custom"}
+    hop = {"name": "all", "destinationType": "CIDR", "destinations": [DEFAULT], "nextHop": world.firewall["id"]}
+    world.subscription.keep({**other, "properties": {"routes": [hop]}})
+    del world.connection["properties"]["routingConfiguration"]["associatedRouteTable"]
+    assert not wrong(world.finding(), **PAST)
+    world.group.hub_route(world.hub, "all", [DEFAULT], world.firewall)
+    assert not wrong(world.finding(), **THROUGH)
+
+
+def test_the_none_route_table():
+    """A connection that is associated with the built-in noneRouteTable learns nothing, read or not."""
+    world = Spoke("")
+    world.group.hub_route(world.hub, "all", [DEFAULT], world.firewall)
+    none = {"id": f"{world.hub['id']}/hubRouteTables/noneRouteTable"}
+    world.connection["properties"]["routingConfiguration"]["associatedRouteTable"] = none
+    assert not wrong(world.finding(), **PAST)
+
+
+def test_routing_intent_leaves_no_custom_table():
+    """§2.2: with routing intent the association is with defaultRouteTable, whatever the connection still says."""
+    world = Spoke("private")
+    world.group.hub_route(world.hub, "private_traffic", [DEFAULT], world.firewall)
+    gone = {"id": f"{world.hub['id']}/hubRouteTables/custom"}
+    world.connection["properties"]["routingConfiguration"]["associatedRouteTable"] = gone
+    assert not wrong(world.finding(), **THROUGH, firewall_id=world.firewall["id"])
+
+
+def test_the_row_that_an_internet_policy_writes():
+    """§2.2: where the intent was refused, the system's row _policy_PublicTraffic shows that there is an Internet policy:
+    the firewall sends out itself, whatever else the hub learns."""
+    world = Spoke("")
+    world.tenant.gap(world.hub, "Microsoft.Network/virtualHubs/routingIntent")
+    world.group.hub_route(world.hub, "_policy_PublicTraffic", [DEFAULT], world.firewall)
+    world.learns()
+    assert not wrong(world.finding(), **THROUGH, firewall_id=world.firewall["id"])
+
+
+def test_a_hub_that_may_learn_longer_prefixes():
+    """§1.3: on-premises may advertise 0.0.0.0/1, which wins over the policy's default route: less sure, and so is a
+    spoke that takes no default route; nothing reaches a subnet without propagation."""
+    for intent, security, expected in (("internet", True, THROUGH), ("internet", False, PAST)):
+        world = Spoke(intent, security=security)
+        world.learns()
+        found = world.finding()
+        assert not wrong(found, **expected, confidence="medium")
+        assert "bgp-more-specific-possible" in found.reasons
+    world.routes(propagate=False)
+    assert "bgp-more-specific-possible" not in world.finding().reasons
+
+
+class Propagating(Spoke):
+    """A hub without routes whose connection to VNet `dmz` propagates its static default route to appliance 10.6.0.4."""
+
+    def __init__(self, intent: str = "", *, propagates: bool | None = True, by: str = "ids") -> None:
+        super().__init__(intent)
+        self.dmz = self.group.vnet("dmz", "10.6.0.0/16", {"nva": "10.6.0.0/24"})
+        ip = self.group.public_ip("nva-ip", "203.0.113.50")
+        self.group.vm("nva01", subnet_of(self.dmz, "nva"), "10.6.0.4", forwarding=True, public_ip=ip)
+        attach(subnet_of(self.dmz, "nva"), routeTable=self.group.route_table("rt-nva", route(DEFAULT, "Internet")))
+        self.through = self.group.hub_connection(self.hub, self.dmz)
+        routing = self.through["properties"]["routingConfiguration"]
+        static = {"name": "out", "addressPrefixes": [DEFAULT], "nextHopIpAddress": "10.6.0.4"}
+        routing["vnetRoutes"] = {"staticRoutes": [static]}
+        if propagates is not None:
+            routing["vnetRoutes"]["staticRoutesConfig"] = {"propagateStaticRoutes": propagates}
+        keep = {"ids": ("ids",), "labels": ("labels",), "none": ()}[by]
+        tables = routing["propagatedRouteTables"]
+        routing["propagatedRouteTables"] = {field: tables[field] for field in keep}
+
+
+@pytest.mark.parametrize("by", ["ids", "labels"])
+def test_a_static_route_that_is_propagated(by):
+    """A connection's static routes go to the tables it propagates to, by id or by label, where it is told to."""
+    world = Propagating(by=by)
+    found = world.finding()
+    assert not wrong(found, path="nva", smtp={"conditional", "unknown"}, via_azure_firewall="no")
+    assert deciders(found, "route") == [("nva", world.through["id"])]
+    assert not wrong(Propagating(by="none").finding(), **PAST)
+    assert not wrong(Propagating(propagates=False).finding(), **PAST)
+
+
+def test_a_static_route_that_may_be_propagated():
+    """Where the connection does not say whether it propagates its static routes, the way is not known."""
+    assert not wrong(Propagating(propagates=None).finding(), **UNSEEN)
+
+
+def test_forced_tunnel_to_an_appliance():
+    """§2.2: with a private policy alone the firewall follows a static default route of a connection, which leads on to
+    an appliance rather than out by the firewall's own address."""
+    world = Propagating("private", propagates=False)
+    world.group.hub_route(world.hub, "private_traffic", [DEFAULT], world.firewall)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="azure-firewall", firewall_id=world.firewall["id"])
+    assert "wan-route-unknown" in found.reasons
+
+
+# ---- connection policies
+
+
+def shared(world: Spoke, *, security: bool | None, read: bool = True) -> Json:
+    """A connection policy on the spoke's connection."""
+    made = part(world.hub, "connectionPolicies", "shared", {"enableInternetSecurity": security})
+    if read:
+        world.subscription.keep(made)
+    world.connection["properties"]["connectionPolicy"] = {"id": made["id"]}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("own", "policy", "read", "expected"),
+    [
+        pytest.param(True, True, True, THROUGH, id="agree"),
+        pytest.param(False, False, True, PAST, id="agree-off"),
+        pytest.param(None, False, True, PAST, id="absent-is-off"),
+        pytest.param(True, None, True, THROUGH, id="policy-says-nothing"),
+        pytest.param(True, False, True, UNSEEN, id="differ"),
+        pytest.param(False, True, True, UNSEEN, id="differ-the-other-way"),
+        pytest.param(None, True, True, UNSEEN, id="absent-and-on"),
+        pytest.param(True, True, False, UNSEEN, id="not-read"),
+    ],
+)
+def test_a_connection_policy(own, policy, read, expected):
+    """§2.1: whether the connection or its policy wins is not documented: where they differ, or the policy was not read,
+    the default route is not known."""
+    world = Spoke(security=own)
+    made = shared(world, security=policy, read=read)
+    found = world.finding()
+    assert not wrong(found, **expected)
+    if expected is UNSEEN:
+        assert deciders(found, "route") == [("unknown", made["id"])]
+
+
+def test_a_connection_policy_of_another_table():
+    """A policy that associates another table than the connection does leaves the default route unknown."""
+    world = Spoke()
+    made = shared(world, security=True)
+    made["properties"]["routingConfiguration"] = {"associatedRouteTable": {"id": f"{world.hub['id']}/hubRouteTables/x"}}
+    assert not wrong(world.finding(), **UNSEEN)
+
+
+# ---- effective routes of NIC and hub together
+
+
+def show(world: Spoke, *prefixes: str, address: str = "10.0.0.68") -> None:
+    """The NIC's effective routes: the hub as a gateway for these prefixes, the system's default route beside them."""
+    rows = [effective_route("VirtualNetworkGateway", p, "VirtualNetworkGateway", address) for p in prefixes]
+    state = "Invalid" if DEFAULT in prefixes else "Active"
+    world.tenant.effective_routes(world.nic, *rows, effective_route("Default", DEFAULT, "Internet", state=state))
+
+
+def test_a_hub_as_gateway_in_effective_routes():
+    """§2.2: a NIC's effective routes show the hub as VirtualNetworkGateway; the hub knows that it is its firewall."""
+    world = Spoke()
+    show(world, DEFAULT)
+    found = world.finding()
+    assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"])
+    assert deciders(found, "route") == [("azure-firewall", f"{world.nic['id']}/effectiveRouteTable")]
+    assert "effective-differs" not in found.reasons
+
+
+def test_effective_routes_beat_internet_security():
+    """A NIC that has the hub's default route has it, whatever its connection says; the row names the difference."""
+    world = Spoke(security=False)
+    show(world, DEFAULT)
+    found = world.finding()
+    assert not wrong(found, **THROUGH)
+    assert "effective-differs" in found.reasons
+
+
+def test_effective_routes_name_the_firewall():
+    """Where intent and tables of the hub were refused, a next hop with the address of the hub's firewall is it."""
+    for address, expected in (("10.0.0.132", THROUGH), ("10.0.0.68", UNSEEN)):
+        world = Spoke("")
+        world.tenant.gap(world.hub, "Microsoft.Network/virtualHubs/routingIntent")
+        world.tenant.gap(world.hub, "Microsoft.Network/virtualHubs/hubRouteTables")
+        show(world, DEFAULT, address=address)
+        assert not wrong(world.finding(), **expected)
+
+
+def test_effective_routes_of_a_branch():
+    """A default route of the hub that is neither policy nor static comes from a branch: mail leaves by its gateway."""
+    world = Spoke("")
+    world.learns("expressRouteGateway")
+    show(world, DEFAULT)
+    found = world.finding()
+    assert not wrong(found, path="gateway", smtp="unknown", via_azure_firewall="no")
+    assert "learned-default" in found.reasons
+
+
+def test_effective_halves_beside_the_policy():
+    """§1.3: halves that a branch advertises win over the policy's default route by longest prefix."""
+    world = Spoke()
+    world.learns("expressRouteGateway")
+    show(world, DEFAULT, "0.0.0.0/1", "128.0.0.0/1")
+    assert not wrong(world.finding(), path="gateway", smtp="unknown", via_azure_firewall="no")
+
+
+def test_an_answer_of_the_hub_without_a_default():
+    """§8: the hub's effective routes settle that no default route was learned; a policy of its own they do not show."""
+    answer = {"addressPrefixes": ["192.168.0.0/16"], "nextHops": [], "nextHopType": "VPN_S2S_Gateway"}
+    for intent, expected in (("", PAST), ("internet", THROUGH)):
+        world = Spoke(intent)
+        world.learns()
+        world.subscription.keep({"id": f"{world.hub['id']}/effectiveRoutes{world.connection['id']}", "value": [answer]})
+        assert not wrong(world.finding(), **expected)
+
+
+def test_effective_halves_of_the_hub():
+    """The hub's own answer is matched by longest prefix, too."""
+    world = Spoke("")
+    answer = [
+        {"addressPrefixes": [half], "nextHops": [world.firewall["id"]], "nextHopType": "Azure Firewall"}
+        for half in ("0.0.0.0/1", "128.0.0.0/1")
+    ]
+    world.subscription.keep({"id": f"{world.hub['id']}/effectiveRoutes{world.connection['id']}", "value": answer})
+    assert not wrong(world.finding(), **THROUGH, firewall_id=world.firewall["id"])
+
+
+def test_connections_that_were_refused():
+    """Trap 17: where a hub's connections were refused, a network of the subscription may be one of its spokes; one that
+    uses a peer's gateway cannot be."""
+    world = Spoke()
+    world.subscription.drop(world.connection)
+    world.tenant.gap(world.hub, "Microsoft.Network/virtualHubs/hubVirtualNetworkConnections")
+    found = world.finding()
+    assert not wrong(found, **UNSEEN)
+    assert f"virtualHubs {world.hub['id']}" in found.gaps

@@ -53,7 +53,7 @@ secondary-ip-configuration no-egress inspected-by-gateway-lb route-none route-ta
 next-hop-unknown-type next-hop-unresolved next-hop-stale next-hop-unreachable next-hop-outside forwarding-off appliance
 appliance-inbound-denied appliance-no-egress via-azure-firewall firewall-allows firewall-denies firewall-partial
 firewall-rules-not-seen firewalls-not-seen firewall-fqdn firewall-no-snat firewall-forced-tunnel firewall-no-public-ip
-threat-intelligence ip-group-not-seen parent-policy-not-seen gateway-route bgp-default-possible
+firewall-failed threat-intelligence ip-group-not-seen parent-policy-not-seen gateway-route bgp-default-possible
 bgp-more-specific-possible learned-default hub-default-route hub-internet-security-off hub-not-seen wan-route-unknown
 routing-loop mixed-paths ipv6-bypass ipv6-open secondary-nic-can-send effective-routes-used effective-rules-used
 effective-differs vm-not-running observed observed-differs editions-differ exemption-conflict subscription-not-seen
