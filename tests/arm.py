@@ -420,7 +420,7 @@ class Tenant:
 
     def effective_hub_routes(self, hub: Json, of: Json, *rows: Json) -> Json:
         """Azure's answer to a hub's effectiveRoutes for a connection or route table."""
-        return self._answer(hub, f"effectiveRoutes/{of['name']}", list(rows))
+        return self._answer(hub, f"effectiveRoutes{of['id']}", list(rows))
 
     def _answer(self, of: Json | str, action: str, value: list[Json], **fields: Any) -> Json:
         answer = {"id": f"{ref(of)['id']}/{action}", **fields, "value": value}

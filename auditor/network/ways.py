@@ -190,9 +190,8 @@ class Ways:
                     return self._no_firewall(subnet, gap)
                 return _unknown("next-hop-unresolved", gap)
         for peering in vnet.peerings:
-            unread = key(peering.remote) not in self._tenant.vnets
-            holds = self._holds(peering.remote_prefixes, ip) or (unread and not peering.remote_prefixes)
-            if peering.connected and peering.access and holds:
+            unread = peering.connected and peering.access and key(peering.remote) not in self._tenant.vnets
+            if unread and (not peering.remote_prefixes or self._holds(peering.remote_prefixes, ip)):
                 return _unknown("next-hop-outside", f"virtualNetworks {peering.remote}", peering.remote)
         known = [*self._firewalls, *self._frontends, *self._nics]
         if any(found == ip for _, found in known) or self._is_hub_firewall(ip):

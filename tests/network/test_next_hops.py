@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import Json, nic_of, peer, pool_of, route, rule, rule_id, subnet, subnet_of
+from tests.arm import Json, admin_rule, nic_of, part, peer, pool_of, route, rule, rule_id, subnet, subnet_of
 from tests.network.world import (
     DEFAULT,
     FIREWALL_ADDRESS,
@@ -386,3 +386,201 @@ def test_the_rules_of_the_vm_come_first():
     world = BehindAppliance(hop="10.77.0.4")
     nsg = world.guard(rule("no", 100, "Deny"))
     assert not wrong(world.finding(), smtp="blocked", decided_by="nic-nsg", rules_decided_by=rule_id(nsg, "no"))
+
+
+# ---- peerings of subnets
+
+
+def narrow(world: HubSpoke, *, local: tuple[str, ...], remote: tuple[str, ...]) -> None:
+    """Peer only these subnets of spoke and hub."""
+    fields = {"peerCompleteVnets": False, "localSubnetNames": list(local), "remoteSubnetNames": list(remote)}
+    world.vnet["properties"]["virtualNetworkPeerings"][0]["properties"] |= fields
+
+
+@pytest.mark.parametrize(
+    ("local", "remote", "expected"),
+    [
+        (("app",), ("AzureFirewallSubnet",), THROUGH),
+        (("APP",), ("azurefirewallsubnet",), THROUGH),
+        (("app",), ("nva",), LOST),
+        (("other",), ("AzureFirewallSubnet",), LOST),
+    ],
+    ids=["both-named", "letters", "firewall-subnet-not-named", "own-subnet-not-named"],
+)
+def test_a_peering_of_subnets(local, remote, expected):
+    """§3: where subnets are peered rather than whole networks, only those that are named reach one another."""
+    world = HubSpoke(allow_25())
+    narrow(world, local=local, remote=remote)
+    found = world.finding()
+    assert not wrong(found, **expected)
+    assert ("next-hop-unreachable" in found.reasons) is (expected is LOST)
+
+
+# ---- load balancers with several frontends and pools by address
+
+
+def test_the_frontend_that_is_the_next_hop():
+    """§3: the rule must be for the frontend at the next hop, not for another one of the same load balancer."""
+    world = Balanced()
+    properties = world.balancer["properties"]
+    second = part(world.balancer, "frontendIPConfigurations", "second", {**properties["frontendIPConfigurations"][0]
+                  ["properties"], "privateIPAddress": "10.0.2.11"})  # fmt: skip
+    properties["frontendIPConfigurations"].append(second)
+    world.table["properties"]["routes"][0]["properties"]["nextHopIpAddress"] = "10.0.2.11"
+    found = world.finding()
+    assert not wrong(found, **LOST)
+    assert "next-hop-unresolved" in found.reasons
+
+
+@pytest.mark.parametrize(("forwarding", "smtp"), [(True, {"conditional", "unknown"}), (False, {"blocked"})])
+def test_appliances_in_a_pool_by_address(forwarding, smtp):
+    """§5.1: members of a pool by address are not named on their NICs; they are found by network and address."""
+    world = Lone()
+    hub = world.group.vnet("hub", "10.0.0.0/16", {"nva": "10.0.2.0/24"})
+    outside = subnet_of(hub, "nva")
+    world.group.load_balancer("ilb", (outside, "10.0.2.10"), rules=[("All", 0)], addresses=(hub, ["10.0.2.4"]))
+    ip = world.group.public_ip("nva-ip", "203.0.113.50")
+    world.group.vm("nva01", outside, "10.0.2.4", forwarding=forwarding, public_ip=ip)
+    peer(world.vnet, hub)
+    world.routes(route(DEFAULT, "10.0.2.10"))
+    assert not wrong(world.finding(), path="nva", smtp=smtp)
+
+
+def test_a_member_by_address_that_was_not_read():
+    """A member by address at which no NIC was read leaves the next hop unresolved."""
+    world = Lone()
+    hub = world.group.vnet("hub", "10.0.0.0/16", {"nva": "10.0.2.0/24"})
+    made = world.group.load_balancer(
+        "ilb", (subnet_of(hub, "nva"), "10.0.2.10"), rules=[("All", 0)], addresses=(hub, ["10.0.2.4"])
+    )
+    peer(world.vnet, hub)
+    world.routes(route(DEFAULT, "10.0.2.10"))
+    found = world.finding()
+    assert not wrong(found, **LOST)
+    assert made["id"] in found.gaps[0]
+
+
+# ---- in front of and behind the appliance
+
+
+def close(world: Lone, vm: Json, name: str = "closed") -> Json:
+    """An NSG that lets nothing in from the Internet's side, on an appliance's NIC."""
+    nsg = world.group.nsg(name)
+    nic = next(d for d in world.subscription.documents if d["id"] == nic_of(vm))
+    attach(nic, networkSecurityGroup=nsg)
+    return nsg
+
+
+def test_balanced_appliances_that_let_nothing_in():
+    """Case 29: behind a load balancer every appliance must refuse before the way is shut; one that admits is enough."""
+    world = Balanced()
+    closed = close(world, world.members[0])
+    assert not wrong(world.finding(), path="nva", smtp={"conditional", "unknown"})
+    close(world, world.members[1], "closed-too")
+    found = world.finding()
+    assert not wrong(found, path="nva", smtp="blocked", decided_by="route")
+    assert ("deny", closed["id"]) in deciders(found, "next-hop")
+
+
+@pytest.mark.parametrize("on", ["nic", "subnet"])
+def test_an_inbound_nsg_that_was_not_read(on):
+    """Trap 17: whether an NSG out of sight lets the traffic into the appliance is not known."""
+    world = BehindAppliance()
+    unread = world.group.id_of("Microsoft.Network/networkSecurityGroups", "unread")
+    nic = next(d for d in world.subscription.documents if d["id"] == nic_of(world.nva))
+    (nic if on == "nic" else world.outside)["properties"]["networkSecurityGroup"] = {"id": unread}
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", path="nva")
+    assert f"networkSecurityGroups {unread}" in found.gaps
+
+
+def test_an_inbound_rule_by_a_tag_nobody_knows():
+    """An inbound rule whose destinations are not known leaves open whether the appliance is reached."""
+    world = BehindAppliance()
+    admit = rule("in", 100, "Allow", "Mystery", "*", source="10.1.0.0/16", direction="Inbound")
+    attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg", admit))
+    assert not wrong(world.finding(), smtp="unknown", decided_by="visibility")
+
+
+def test_admin_rules_in_front_of_the_appliance():
+    """§4.5: inbound admin rules of the appliance's network come before its NSGs: Deny shuts it, AlwaysAllow opens what
+    the NSG would shut."""
+    for access, smtp in (("Deny", {"blocked"}), ("AlwaysAllow", {"conditional", "unknown"})):
+        world = BehindAppliance()
+        if access == "AlwaysAllow":
+            attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg"))
+        world.tenant.admin_rules(world.hub, admin_rule("in", 10, access, direction="Inbound"))
+        assert not wrong(world.finding(), smtp=smtp, path="nva")
+
+
+def test_an_appliance_that_may_send_nothing_on():
+    """§3: what the appliance sends on passes its own NSGs outbound: where they deny all of TCP 25, only a tunnel of its
+    own could lead on."""
+    world = BehindAppliance()
+    nsg = world.group.nsg(
+        "nva-nsg",
+        rule("in", 100, "Allow", "*", "*", source="10.0.0.0/8", direction="Inbound"),
+        rule("no-smtp", 100, "Deny", "*"),
+    )
+    attach(world.outside, networkSecurityGroup=nsg)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="nva", decided_by="visibility")
+    assert "appliance-no-egress" in found.reasons
+
+
+def test_an_appliance_in_the_subnet_of_its_own_route():
+    """§1.5: an appliance in the subnet whose route leads to it sends to itself: its own row is a loop, and for its
+    neighbours it has no way out."""
+    world = Lone()
+    world.neighbour("nva01", "10.1.0.9", forwarding=True)
+    table = world.routes(route(DEFAULT, "10.1.0.9"))
+    found = world.findings()
+    assert not wrong(found["nva01"], smtp="blocked", path="none", decided_by="route")
+    assert "routing-loop" in found["nva01"].reasons
+    assert not wrong(found["app01"], smtp="unknown", path="nva", decided_by="visibility")
+    assert {"appliance-no-egress", "routing-loop"} <= set(found["app01"].reasons)
+    assert deciders(found["app01"], "route") == [("unknown", route_id(table, DEFAULT))]
+
+
+def test_an_appliance_in_a_uniform_scale_set():
+    """§3: instances of a uniform scale set are appliances as any VM; their NICs come from a listing of their own."""
+    world = Lone()
+    hub = world.group.vnet("hub", "10.0.0.0/16", {"nva": "10.0.2.0/24"})
+    world.group.instance(world.group.scale_set("nvas", "Uniform"), 0, subnet_of(hub, "nva"), APPLIANCE, forwarding=True)
+    peer(world.vnet, hub)
+    world.routes(route(DEFAULT, APPLIANCE))
+    assert not wrong(world.finding(), **BEHIND_APPLIANCE, smtp={"conditional", "unknown"})
+
+
+# ---- what was not read
+
+
+def test_a_firewall_that_was_not_read():
+    """Trap 17: AzureFirewallSubnet names what stands in it: a firewall that was not read is not a stale address."""
+    world = HubSpoke(allow_25())
+    world.tenant.documents()  # ARM's back references are in
+    world.subscription.drop(world.firewall)
+    found = world.finding()
+    assert not wrong(found, **LOST)
+    assert "firewalls-not-seen" in found.reasons
+    assert f"azureFirewalls {world.firewall['id']}" in found.gaps
+
+
+def test_a_peer_whose_space_nobody_knows():
+    """A peer that was not read and whose space the peering does not show may hold the address."""
+    world = BehindAppliance()
+    for field in ("remoteAddressSpace", "remoteVirtualNetworkAddressSpace"):
+        del world.vnet["properties"]["virtualNetworkPeerings"][0]["properties"][field]
+    world.subscription.drop(world.hub, {"id": nic_of(world.nva)})
+    found = world.finding()
+    assert not wrong(found, **LOST)
+    assert f"virtualNetworks {world.hub['id']}" in found.gaps
+
+
+def test_an_address_of_the_other_family():
+    """§1.8: a next hop of the other address family is none: Azure Firewall carries no IPv6."""
+    world = HubSpoke(allow_25(), ipv6="fd00:1::4")
+    world.vnet["properties"]["addressSpace"]["addressPrefixes"].append("fd00:1::/48")
+    table = world.table["properties"]["routes"]
+    table.append({**route("::/0", FIREWALL_ADDRESS), "id": f"{world.table['id']}/routes/six"})
+    assert not wrong(world.finding(), **THROUGH, ipv6="unknown")
