@@ -467,3 +467,107 @@ def test_a_part_of_the_firewalls_traffic_that_is_dropped():
     world = HubSpoke(allow_25())
     attach(world.firewall_subnet, routeTable=world.group.route_table("rt-fw", route(EXCHANGE, "None")))
     assert not wrong(world.finding(), smtp="restricted", decided_by="route")
+
+
+# ---- the firewall beside a gateway
+
+
+def beside_a_gateway(world: HubSpoke) -> Json:
+    """An ExpressRoute gateway in the firewall's network, which may bring a default route by BGP."""
+    return world.group.gateway("ergw", subnet_of(world.hub, "GatewaySubnet"))
+
+
+def test_a_firewall_that_may_learn_a_default_route():
+    """§1.6: Azure Firewall must have a direct way out, but a gateway beside it may bring another default route: the
+    answer stands with less confidence; a user route to Internet on its subnet settles all but longer prefixes."""
+    world = HubSpoke(allow_25())
+    beside_a_gateway(world)
+    found = world.finding()
+    assert not wrong(found, **THROUGH, confidence="medium")
+    assert "bgp-default-possible" in found.reasons
+    attach(world.firewall_subnet, routeTable=world.group.route_table("rt-fw", route(DEFAULT, "Internet")))
+    assert "bgp-default-possible" not in world.finding().reasons
+
+
+def test_a_firewall_without_a_public_address_beside_a_gateway():
+    """Case 63: a firewall that has no address of its own beside a gateway is as likely tunnelled as cut off."""
+    world = HubSpoke(allow_25())
+    beside_a_gateway(world)
+    del world.firewall["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"]
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="azure-firewall", via_azure_firewall="yes")
+    assert "firewall-forced-tunnel" in found.reasons
+
+
+@pytest.mark.parametrize("prefixes", [(DEFAULT,), ("0.0.0.0/1", "128.0.0.0/1")], ids=["default", "halves"])
+def test_a_firewall_that_learned_a_default_route(prefixes):
+    """Case 63: a default route that Azure says was learned takes what the firewall lets through on to the gateway."""
+    world = HubSpoke(allow_25())
+    gateway = beside_a_gateway(world)
+    answer = [{"network": p, "nextHop": "10.0.0.9", "origin": "EBgp"} for p in prefixes]
+    world.subscription.keep({"id": f"{gateway['id']}/getLearnedRoutes", "value": answer})
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="azure-firewall", firewall_rules="allow", egress_id="")
+    assert "firewall-forced-tunnel" in found.reasons
+
+
+def test_a_gateway_that_learned_nothing():
+    """Where Azure says that no default route was learned the firewall's way out is certain again."""
+    world = HubSpoke(allow_25())
+    gateway = beside_a_gateway(world)
+    world.subscription.keep({"id": f"{gateway['id']}/getLearnedRoutes", "value": []})
+    assert "bgp-default-possible" not in world.finding().reasons
+
+
+def test_a_route_table_of_the_firewall_that_was_not_read():
+    """Trap 17: a route table on AzureFirewallSubnet out of sight may lead anywhere."""
+    world = HubSpoke(allow_25())
+    table = world.group.route_table("rt-fw", route(DEFAULT, "Internet"))
+    attach(world.firewall_subnet, routeTable=table)
+    world.subscription.drop(table)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="azure-firewall", firewall_rules="allow")
+    assert f"routeTables {table['id']}" in found.gaps
+
+
+def test_a_half_of_the_firewalls_traffic_that_nobody_can_follow():
+    """An unheard-of next hop for one half on AzureFirewallSubnet leaves that half unknown, and with it the row."""
+    world = HubSpoke(allow_25())
+    attach(world.firewall_subnet, routeTable=world.group.route_table("rt-fw", route("128.0.0.0/1", "Teleport")))
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="azure-firewall")
+    assert "next-hop-type teleport" in found.gaps
+
+
+def test_a_nat_gateway_of_the_firewall_that_was_not_read():
+    """A NAT gateway out of sight on AzureFirewallSubnet is a way out whose address is not known."""
+    world = HubSpoke(allow_25())
+    nat = world.nat()
+    attach(world.firewall_subnet, natGateway=nat)
+    world.subscription.drop(nat)
+    del world.firewall["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"]
+    found = world.finding()
+    assert not wrong(found, **THROUGH, egress_id=nat["id"], egress_ip="")
+    assert f"natGateways {nat['id']}" in found.gaps
+
+
+# ---- the firewall itself
+
+
+def test_a_firewall_in_a_failed_state():
+    """A firewall whose last change failed may do what its configuration no longer says: less sure, and said."""
+    world = HubSpoke(allow_25())
+    world.firewall["properties"]["provisioningState"] = "Failed"
+    found = world.finding()
+    assert not wrong(found, **THROUGH, confidence="medium")
+    assert "firewall-failed" in found.reasons
+
+
+def test_a_management_address_is_no_forced_tunnel():
+    """§3: managementIpConfiguration is there in Basic firewalls, too, and gives mail no way out."""
+    world = HubSpoke(allow_25())
+    managed = {"properties": {"publicIPAddress": world.group.public_ip("mgmt-ip", "203.0.113.12")}}
+    world.firewall["properties"]["managementIpConfiguration"] = managed
+    assert not wrong(world.finding(), **THROUGH, egress_ip="203.0.113.10")
+    del world.firewall["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"]
+    assert not wrong(world.finding(), smtp="blocked", decided_by="egress", egress_id="")
