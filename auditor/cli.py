@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,14 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from auditor import __version__
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, Terminated
 from auditor.log import configure
 from auditor.redaction import redact, remember_environment
 from auditor.settings import DOCTOR, EVERYTHING, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
 
 if TYPE_CHECKING:
+    from auditor.collect.progress import Logged
     from auditor.config import Config
     from auditor.model.finding import Finding
     from auditor.scan import Scan
@@ -67,8 +70,8 @@ def _configured(*keys: str) -> Callable[[Callable[..., None]], Callable[..., Non
             path = given.pop(_CONFIG.name)
             said = {setting.key: given.pop(setting.parameter) for setting in settings}
             resolved = resolve(said, os.environ, path)
-            configure(resolved.config.log.level, resolved.config.log.format)
-            command(**given, settings=resolved)
+            run_id = configure(resolved.config.log.level, resolved.config.log.format)
+            command(**given, settings=replace(resolved, run_id=run_id))
 
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
@@ -106,22 +109,23 @@ def scan(
     ] = False,
 ) -> None:
     """Collect (or read a snapshot), judge every VM, write the reports."""
-    import msgspec
-
-    from auditor.baseline import compared, load_run
-    from auditor.report.write import check_formats
+    from auditor.deliver import place
+    from auditor.job import Job
 
     config = settings.config
-    check_formats(config.report.formats)
-    folder = Path(config.report.output_dir)
-    # Before the scan: a live one takes the place of the snapshot of the last.
-    old = load_run(Path(config.report.baseline), config, config.policy.edition) if config.report.baseline else None
     source = config.collect.snapshot
-    result = _judge(_open(source) if source else _collect(_live(config), config, anew=True), config)
-    if old is not None:
-        result = msgspec.structs.replace(result, report=compared(result.report, old))
-    _write(result, folder, config)
-    raise typer.Exit(_exit_code(result, config.report.fail_on))
+    with Job(settings, os.environ, settings.run_id) as job:
+        with job.phase("collect"):
+            if source:
+                snapshot = _open(source)
+            else:
+                snapshot, seen = _collect(place.snapshot(config), config, anew=True)
+                job.collected(seen)
+        with job.phase("judge"):
+            result = _judge(snapshot, config)
+        code = _exit_code(result, config.report.fail_on)
+        job.deliver(result, code)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -131,25 +135,26 @@ def collect(
     settings: Settings,
 ) -> None:
     """Collect only: write a snapshot that `scan --from` judges later."""
-    taken = _collect(snapshot, settings.config, anew=False)
     from auditor.scan import optional
 
+    taken, _ = _collect(snapshot, settings.config, anew=False)
     raise typer.Exit(0 if all(map(optional, taken.gaps())) else _INCOMPLETE)
 
 
 @app.command()
-@_configured("collect.from", "report.output_dir", "report.lang", "policy.edition", *LOGGING)
+@_configured("collect.from", "report.output_dir", "report.work_dir", "report.lang", "policy.edition", *LOGGING)
 def explain(
     vm: Annotated[str, typer.Argument(help="The VM's id, or its name where there is only one of that name.")],
     settings: Settings,
 ) -> None:
     """One VM, hop by hop: each gate, the rule or route that decided it, the policy, the action."""
+    from auditor.deliver import place
     from auditor.explain import explain as lines
     from auditor.explain import find
     from auditor.words import Words
 
     config = settings.config
-    finding = find(_judge(_open(config.collect.snapshot or _live(config)), config).report.findings, vm)
+    finding = find(_judge(_open(config.collect.snapshot or place.snapshot(config)), config).report.findings, vm)
     for line in lines(finding, Words.load(config.report.lang)):
         print(line)
 
@@ -269,11 +274,6 @@ def config_(
 # ---- the parts of a command
 
 
-def _live(config: Config) -> Path:
-    """Where a live scan keeps what it collects."""
-    return Path(config.report.output_dir) / "snapshot"
-
-
 def _open(path: str | Path) -> Snapshot:
     from auditor.snapshot import Snapshot
 
@@ -286,7 +286,7 @@ def _judge(snapshot: Snapshot, config: Config) -> Scan:
     return judge(snapshot, config, config.policy.edition)
 
 
-def _collect(path: Path, config: Config, *, anew: bool) -> Snapshot:
+def _collect(path: Path, config: Config, *, anew: bool) -> tuple[Snapshot, Logged]:
     from auditor import questions
     from auditor.collect import collect_tenants
     from auditor.collect.options import CollectOptions
@@ -301,23 +301,13 @@ def _collect(path: Path, config: Config, *, anew: bool) -> Snapshot:
         SnapshotWriter(path, replace=anew and not resume, resume=resume) as writer,
         watched(sys.stderr, wanted=config.log.progress) as display,
     ):
-        return collect_tenants(each, writer, display, decide)
+        return collect_tenants(each, writer, display, decide), display
 
 
 def _print_json(content: object) -> None:
     import msgspec
 
     print(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
-
-
-def _write(result: Scan, folder: Path, config: Config) -> None:
-    from auditor.report.console import show
-    from auditor.report.write import write_report
-    from auditor.words import Words
-
-    words = Words.load(config.report.lang)
-    written = write_report(result.report, folder, config.report.formats, words)
-    show(result.report, words, written)
 
 
 def _exit_code(result: Scan, threshold: str | None) -> int:
@@ -351,9 +341,14 @@ def _traceback(*error: Any) -> None:
     sys.stderr.write(redact("".join(traceback.format_exception(*error))))
 
 
+def _terminate(*_: object) -> None:
+    raise Terminated("ended by the system")
+
+
 def main() -> None:
     """The console script."""
     sys.excepthook = _traceback
+    signal.signal(signal.SIGTERM, _terminate)
     remember_environment(os.environ)
     with _errors():
         try:

@@ -59,6 +59,21 @@ VmPattern = Annotated[
 ReasonCode = Annotated[
     str, Meta(pattern="^[a-z][a-z0-9-]*$", description="a code of the column `reasons`, such as no-nsg")
 ]
+Secret = Annotated[
+    str,
+    Meta(
+        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$",
+        description='where the secret is: "env:NAME" for a variable, "file:PATH" for a file; never the secret itself',
+        extra={"secret": True},
+    ),
+]
+MailAddress = Annotated[
+    str, Meta(pattern=r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$", description="a bare mail address such as ops@contoso.com")
+]
+Keep = Annotated[
+    str, Meta(pattern=r"^[1-9][0-9]{0,4}d?$", description='a number of runs, such as "30", or of days, such as "90d"')
+]
+Port = Annotated[int, Meta(ge=1, le=65535, description="a port number")]
 Text = Annotated[str, Meta(min_length=1, description="a text that is not empty")]
 Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
 
@@ -193,6 +208,44 @@ class Report(_Table, frozen=True):
     lang: Literal["en", "zh-CN"] = "en"
     baseline: str = ""
     fail_on: Literal["high", "medium", "low"] | None = None
+    keep: Keep | None = None
+    work_dir: Text = "reports"
+
+
+class Webhook(_Table, frozen=True):
+    """`[[notify.webhook]]`: an address that takes a message by POST; `name` is what logs call it."""
+
+    kind: Literal["teams", "slack", "json"]
+    url: Secret
+    name: str = ""
+
+
+class Mail(_Table, frozen=True):
+    """`[notify.mail]`: an authenticated relay that speaks STARTTLS, and who gets the message."""
+
+    host: Text
+    sender: MailAddress = field(name="from")
+    to: Annotated[tuple[MailAddress, ...], Meta(min_length=1)]
+    port: Port = 587
+    user: str = ""
+    password: Secret | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.user) != bool(self.password):
+            raise ValueError("user and password go together, expected both or neither")
+
+
+class Notify(_Table, frozen=True):
+    """`[notify]`: who is told when something changed since the last run, or a run failed."""
+
+    webhooks: tuple[Webhook, ...] = field(default=(), name="webhook")
+    mail: Mail | None = None
+    top: Count = 5
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody is to be told anything."""
+        return bool(self.webhooks or self.mail)
 
 
 class Log(_Table, frozen=True):
@@ -216,6 +269,7 @@ class Config(_Table, frozen=True):
     suppressions: tuple[Suppression, ...] = field(default=(), name="suppress")
     risk: Risk = Risk()
     report: Report = Report()
+    notify: Notify = Notify()
     log: Log = Log()
 
     def __post_init__(self) -> None:
@@ -419,7 +473,9 @@ def _explain(message: str, document: Mapping[str, Any]) -> str:
     where, what = place["where"] or "", place["what"]
     steps = [int(number) if number else name for number, name in _STEP.findall(where)]
     if what.startswith(("Expected", "Invalid")):
-        return f"{where} is {_shown(_value(document, steps))}; expected {_expected(_type(steps))}"
+        found = _type(steps)
+        shown = "a text" if _secret(found) else _shown(_value(document, steps))
+        return f"{where} is {shown}; expected {_expected(found)}"
     if not (problem := _FIELD.match(what)):
         return f"{where}: {what}" if where else what
     key = f"{where}.{problem['name']}" if where else problem["name"]
@@ -436,6 +492,11 @@ def _value(document: Any, steps: Iterable[int | str]) -> Any:
     for step in steps:
         document = document[step]
     return document
+
+
+def _secret(found: inspect.Type) -> bool:
+    """Whether a value that does not fit may be the secret itself, which no error repeats."""
+    return isinstance(found, inspect.Metadata) and bool((found.extra or {}).get("secret"))
 
 
 def _shown(value: Any) -> str:

@@ -27,3 +27,7 @@ class NotSignedIn(AuditorError):
 
 class SnapshotError(AuditorError):
     """The snapshot is missing something or broken; the message names file and line."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The system ended the run: a deadline, a node that goes away. Treated like Ctrl-C, but somebody is told."""

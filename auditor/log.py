@@ -11,10 +11,11 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import msgspec
 
-from auditor.redaction import redact
+from auditor.redaction import redact, without_secrets
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -22,7 +23,7 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: timestamp, level, logger, run_id, message, and what the record has beyond that."""
 
-    def __init__(self, run_id: str = "") -> None:
+    def __init__(self, run_id: str) -> None:
         super().__init__()
         self._run_id = run_id
 
@@ -35,7 +36,7 @@ class JsonFormatter(logging.Formatter):
             "run_id": self._run_id,
             "message": redact(record.getMessage()),
         }
-        entry |= {name: _plain(value) for name, value in vars(record).items() if name not in _OWN}
+        entry |= {name: without_secrets(value) for name, value in vars(record).items() if name not in _OWN}
         if record.exc_info:
             entry["error"] = redact(self.formatException(record.exc_info))
         return msgspec.json.encode(entry).decode()
@@ -52,8 +53,12 @@ class TextFormatter(logging.Formatter):
         return redact(super().format(record))
 
 
-def configure(level: str, form: str, run_id: str = "") -> None:
-    """Send the records of this package to stderr; of libraries only what is a warning or worse."""
+def configure(level: str, form: str) -> str:
+    """Send the records of this package to stderr; of libraries only what is a warning or worse.
+
+    Gives the id of the run that begins with this, which stands in every line of JSON.
+    """
+    run_id = uuid4().hex
     handler = logging.StreamHandler(sys.stderr)
     if form == "json":
         handler.setFormatter(JsonFormatter(run_id))
@@ -62,14 +67,4 @@ def configure(level: str, form: str, run_id: str = "") -> None:
         handler.addFilter(lambda record: record.levelno >= logging.WARNING or not hasattr(record, "event"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("auditor").setLevel(level.upper())
-
-
-def _plain(value: object) -> object:
-    """A value that JSON can hold, texts in it without secrets."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return redact(str(value))
+    return run_id

@@ -68,6 +68,17 @@ def remember_environment(environ: Mapping[str, str]) -> None:
             remember(password, f"{user}:{password}" if password else "")
 
 
+def without_secrets(value: object) -> object:
+    """A value as JSON can hold it, every text in it redacted; what JSON does not know becomes a text."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(name): without_secrets(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(inner) for inner in value]
+    return redact(str(value))
+
+
 def redact(text: str) -> str:
     """The text without secrets."""
     if _pattern:

@@ -89,7 +89,9 @@ def _bare(found: Any) -> Any:
 SETTINGS = (
     Setting("collect.from", ("--from",), "Judge this snapshot instead of collecting."),
     Setting("policy.edition", ("--policy-edition",), "The edition that decides."),
-    Setting("report.output_dir", ("--output-dir", "-o"), "Where reports go (reports).", REPORT),
+    Setting("report.output_dir", ("--output-dir", "-o"), "Folder or Blob address for reports (reports).", REPORT),
+    Setting("report.work_dir", ("--work-dir",), "Local folder where reports for Blob Storage are made.", REPORT),
+    Setting("report.keep", ("--keep",), "Keep this many runs (30), or days (90d).", REPORT),
     Setting("report.formats", ("--format",), "xlsx, csv, json, html, parquet; commas between.", REPORT, commas=True),
     Setting("report.lang", ("--lang",), "Language of the reports (en).", REPORT),
     Setting("report.fail_on", ("--fail-on",), "Exit 4 for a VM at this risk.", REPORT),
@@ -123,11 +125,12 @@ EVERYTHING = tuple(each.key for each in SETTINGS)
 
 
 class Settings(Struct, frozen=True):
-    """What a run goes by, and where each part of it was said."""
+    """What a run goes by, and where each part of it was said. `run_id` is in every line of its log."""
 
     config: Config
     file: Path | None = None
     origins: Mapping[str, str] = {}
+    run_id: str = ""
 
     def origin(self, key: str) -> str:
         """Who said it: an option, an environment variable, the config file, or the default."""

@@ -24,6 +24,7 @@ import zstandard
 from msgspec import Struct
 
 from auditor.errors import SnapshotError
+from auditor.files import private, replace
 from auditor.model.finding import Gap
 
 FORMAT = 1
@@ -209,8 +210,8 @@ class SnapshotWriter:
     def finish(self, manifest: Manifest) -> Snapshot:
         """Writes gaps.jsonl and, last, manifest.json: from now on the directory is a snapshot."""
         self._close()
-        _replace(self.path / GAPS, b"".join(msgspec.json.encode(gap) + b"\n" for gap in self.gaps))
-        _replace(self.path / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        replace(self.path / GAPS, b"".join(msgspec.json.encode(gap) + b"\n" for gap in self.gaps))
+        replace(self.path / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         for name in (JOURNAL, ASIDE):
             (self.path / name).unlink()
         return Snapshot.open(self.path)
@@ -237,7 +238,7 @@ class _Appended:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = open(path, "a+b", buffering=0, opener=_private)  # noqa: SIM115 (as long as the writer)
+        self._file = open(path, "a+b", buffering=0, opener=private)  # noqa: SIM115 (as long as the writer)
         self.end = self._file.seek(0, os.SEEK_END)
         self.close = self._file.close
 
@@ -320,28 +321,9 @@ def _line(document: bytes) -> bytes:
     return document + b"\n"
 
 
-def private(path: Path) -> IO[bytes]:
-    """A new file that only the user may read, open for writing."""
-    return open(path, "wb", opener=_private)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _noted(line: bytes) -> Page | None:
     """The journal's line, or None where it was cut or damaged."""
     try:
         return msgspec.json.decode(line, type=Page) if line.endswith(b"\n") else None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Writes a small private file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with private(part) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

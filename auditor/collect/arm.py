@@ -176,6 +176,7 @@ class Arm:
     ) -> None:
         self.cloud = cloud
         self.requests: Counter[tuple[str, int]] = Counter()
+        self.repeats: Counter[str] = Counter()  # by method
         self._patience = options.patience
         self._identity = identity
         self._transport = transport
@@ -362,7 +363,7 @@ class Arm:
             policies.RequestIdPolicy(),
             policies.UserAgentPolicy(base_user_agent=f"auditor/{__version__} ({name})"),
             PatientRetry(self._patience),
-            Gate(self._limits, self._places[name], self.requests),
+            Gate(self._limits, self._places[name], self.requests, self.repeats),
             AsyncARMChallengeAuthenticationPolicy(self._identity, self.cloud.scope),
             policies.DistributedTracingPolicy(),
             ARMHttpLoggingPolicy(),

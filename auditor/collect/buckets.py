@@ -37,6 +37,7 @@ _ROUNDING = 1e-6  # of a second or a token, which is nothing to wait for
 _GRAPH = "/providers/microsoft.resourcegraph/resources"
 _OWN_THROTTLING = re.compile(rb"(Subscription|Tenant)RequestsThrottled", re.IGNORECASE)
 _DURATION = re.compile(r"(?:(\d+):(\d+):)?(\d+(?:\.\d+)?)")
+_TRIED = "auditor_tried"  # in the context of a request that was sent
 
 Headers = Mapping[str, str]
 
@@ -211,11 +212,18 @@ class Gate(policies.AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
     like a first try.
     """
 
-    def __init__(self, limits: Limits, places: asyncio.Semaphore, counts: Counter[tuple[str, int]]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        places: asyncio.Semaphore,
+        counts: Counter[tuple[str, int]],
+        repeats: Counter[str],
+    ) -> None:
         super().__init__()
         self._limits = limits
         self._places = places
         self._counts = counts
+        self._repeats = repeats
 
     async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
         """Send it when Azure allows it and there is a place."""
@@ -238,6 +246,8 @@ class Gate(policies.AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
             status = response.http_response.status_code
         finally:
             self._counts[request.http_request.method, status] += 1
+            self._repeats[request.http_request.method] += _TRIED in request.context
+            request.context[_TRIED] = True
         answer, now = response.http_response, time.monotonic()
         limit.told(answer.headers, now)
         if answer.status_code == 429 and (isinstance(limit, Quota) or _OWN_THROTTLING.search(answer.content)):

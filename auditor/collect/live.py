@@ -128,6 +128,7 @@ class Collection:
                 origin="recorded",
             )
         )
+        self._progress.asked(self._arm.requests, self._arm.repeats.total())
         return CollectResult(
             snapshot=snapshot,
             documents=self._reader.documents,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -106,6 +107,10 @@ class Progress(Protocol):
     def finished(self, subscription_id: str) -> None:
         """All that could be read of a subscription was."""
 
+    def asked(self, requests: Mapping[tuple[str, int], int], repeats: int) -> None:
+        """What Azure was asked in a collection, or in a part of one that has ended: by (method, status), 0 for no
+        answer. So many of these were not the first try."""
+
 
 class Silent:
     """The progress nobody watches."""
@@ -120,4 +125,7 @@ class Silent:
         """Nothing."""
 
     def finished(self, subscription_id: str) -> None:
+        """Nothing."""
+
+    def asked(self, requests: Mapping[tuple[str, int], int], repeats: int) -> None:
         """Nothing."""

@@ -38,10 +38,11 @@ from auditor.collect.options import CollectOptions, Progress, Silent
 from auditor.collect.reader import Reader
 from auditor.collect.scope import subscriptions_in_scope, tenant_gap
 from auditor.errors import AuditorError, NotSignedIn, UsageError
+from auditor.files import private
 from auditor.model.finding import Gap
 from auditor.model.ids import key, kind_of, name_of, subscription_of
 from auditor.model.question import Question
-from auditor.snapshot import FORMAT, MANIFEST, Manifest, Snapshot, SnapshotWriter, private
+from auditor.snapshot import FORMAT, MANIFEST, Manifest, Snapshot, SnapshotWriter
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +187,7 @@ async def _answer(job: Job, writer: SnapshotWriter, progress: Progress) -> None:
     cloud = resolve(job.options.cloud, environ)
     async with connect(job.options, cloud, environ) as arm:
         await effective.ask(arm, writer, progress, job.questions)
+        progress.asked(arm.requests, arm.repeats.total())
     writer.finish(Manifest(format=FORMAT, cloud=cloud.name, tenant_id=job.options.tenant_id))
 
 
@@ -193,7 +195,7 @@ class _Within:
     """The progress of a part: the whole has begun already."""
 
     def __init__(self, whole: Progress) -> None:
-        self.page, self.gap, self.finished = whole.page, whole.gap, whole.finished
+        self.page, self.gap, self.finished, self.asked = whole.page, whole.gap, whole.finished, whole.asked
 
     def begin(self, subscriptions: int) -> None:
         """Nothing."""
@@ -350,6 +352,6 @@ def _documents(part: Snapshot) -> Iterator[bytes]:
 def _write(path: Path, documents: Iterable[bytes]) -> None:
     """A private file, whole or not at all."""
     unfinished = path.with_name(f"unfinished-{path.name}")
-    with private(unfinished) as file:
+    with open(unfinished, "wb", opener=private) as file:
         file.writelines(raw + b"\n" for raw in documents)
     unfinished.replace(path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,7 +15,7 @@ _COLOURS = {"high": "red", "medium": "yellow", "low": "green", "none": "dim"}
 _TOP = 5
 
 
-def show(report: Report, words: Words, folder: Path) -> None:
+def show(report: Report, words: Words, where: str) -> None:
     """Print the run's figures for a person. Names of the tenant cannot steer the terminal."""
     console = Console(stderr=True, highlight=False, markup=False)
     figures = summary(report, words)
@@ -35,4 +33,4 @@ def show(report: Report, words: Words, folder: Path) -> None:
     for action in figures.actions[:_TOP]:
         todo.add_row(f"{action.vms} VMs", Text(action.risk, _COLOURS[action.risk]), Text(visible(action.action)))
     console.print(todo)
-    console.print(f"report: {folder}", soft_wrap=True)
+    console.print(f"report: {where}", soft_wrap=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from auditor.files import private
 from auditor.report.content import Report
 from auditor.report.figures import Figures
 
@@ -92,7 +93,7 @@ def append(output_dir: Path, entry: Entry) -> None:
     path = output_dir / HISTORY
     line = msgspec.json.encode(entry) + b"\n"
     try:
-        with open(path, "a+b", buffering=0, opener=_private) as file:
+        with open(path, "a+b", buffering=0, opener=private) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
@@ -100,7 +101,3 @@ def append(output_dir: Path, entry: Entry) -> None:
             file.write(line)  # one write, so that runs at the same time do not mix
     except OSError as error:
         logger.warning("%s does not hold this run: %s", path, error.strerror)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
 
-from auditor.collect.options import Silent
 from auditor.collect.progress import watched
 from auditor.model.finding import Gap
 
@@ -20,7 +20,7 @@ def told(stream: io.StringIO, *, wanted: bool = True) -> str:
     with watched(stream, wanted=wanted) as progress:
         progress.begin(2)
         progress.page("Microsoft.Network/routeTables", 1234)
-        progress.gap(Gap("/s", "k", 403))
+        progress.gap(Gap("/subscriptions/S", "k", 403))
         progress.finished("s")
     return stream.getvalue()
 
@@ -39,7 +39,10 @@ def test_a_scheduler_sees_nothing():
     assert told(Terminal(), wanted=False) == ""
 
 
-def test_silence_is_a_progress():
-    """Nobody has to watch."""
-    with watched(io.StringIO()) as progress:
-        assert isinstance(progress, Silent)
+def test_machines_read_events(caplog):
+    """The scope and each subscription that was read are events in the log, with the gaps of the subscription."""
+    with caplog.at_level(logging.INFO, "auditor"):
+        told(io.StringIO())
+    scope, read = caplog.records
+    assert (scope.event, scope.subscriptions) == ("scope", 2)
+    assert (read.event, read.subscription_id, read.gaps) == ("subscription-read", "s", 1)

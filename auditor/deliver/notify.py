@@ -1,0 +1,61 @@
+"""A message to all who are to get it. One that is not taken is an error in the log and in the run's record; the others
+get theirs, and the exit code stays what the report makes it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+from msgspec import Struct
+
+from auditor.config import Notify
+from auditor.deliver import cards, mail, webhook
+from auditor.deliver.message import Message
+from auditor.deliver.secrets import secret
+from auditor.errors import AuditorError
+
+logger = logging.getLogger(__name__)
+
+
+class Sent(Struct, frozen=True, kw_only=True):
+    """What became of a message to one receiver; `error` is "" where it was taken."""
+
+    to: str
+    cause: str
+    error: str = ""
+
+
+def check(notify: Notify, environ: Mapping[str, str]) -> None:
+    """UsageError where a secret that the config names is not there; to be asked before a long run."""
+    wanted = [hook.url for hook in notify.webhooks]
+    if notify.mail and notify.mail.password:
+        wanted.append(notify.mail.password)
+    for where in wanted:
+        secret(where, environ)
+
+
+def send(notify: Notify, message: Message, environ: Mapping[str, str]) -> tuple[Sent, ...]:
+    """Sends the message every way there is, and says what became of each."""
+    sent = []
+    for to, way in _ways(notify, message, environ):
+        try:
+            way()
+        except AuditorError as error:
+            logger.error("the message to %s was not sent: %s", to, error, extra={"event": "message-failed"})
+            sent.append(Sent(to=to, cause=message.cause, error=str(error)))
+        else:
+            logger.info("message to %s sent", to, extra={"event": "message-sent", "cause": message.cause})
+            sent.append(Sent(to=to, cause=message.cause))
+    return tuple(sent)
+
+
+def _ways(notify: Notify, message: Message, environ: Mapping[str, str]) -> Iterator[tuple[str, Callable[[], None]]]:
+    for number, hook in enumerate(notify.webhooks, 1):
+
+        def posted(url: str = hook.url, kind: cards.Kind = hook.kind) -> None:
+            webhook.post(secret(url, environ), cards.body(kind, message), environ)
+
+        yield hook.name or f"{hook.kind} webhook {number}", posted
+    if notify.mail:
+        yield f"mail through {notify.mail.host}", partial(mail.send, notify.mail, message, environ)

@@ -1,0 +1,213 @@
+"""Where reports go: a folder, or a container of Blob Storage. To the rest of a run both look the same.
+
+with opened(config, os.environ) as place:
+    folder = write_report(report, place.folder, ...)
+    where = place.publish(folder)
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
+
+from auditor import files
+from auditor.config import Config
+from auditor.deliver import folder as folders
+from auditor.deliver.address import Address, is_address
+from auditor.deliver.retention import Keep
+from auditor.errors import AuditorError, UsageError
+from auditor.report.history import HISTORY
+
+logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from auditor.deliver.blob import Blobs
+
+DOCUMENT = "report.json"
+_OUTBOX = "outbox"
+
+
+class Published(NamedTuple):
+    """A report that readers find: the name of its run there, and where that is."""
+
+    run: str
+    where: str
+
+
+class Place(Protocol):
+    """Runs, each with its name. Methods raise AuditorError where the place does not do what they say."""
+
+    folder: Path
+    """Where a report is written, with the history of the runs before it."""
+
+    def last(self) -> str:
+        """The name of the last run, "" where there is none."""
+
+    def fetch(self, run: str, into: Path) -> Path | None:
+        """A folder with the run's report.json, `into` if it has to be fetched; None where it has none."""
+
+    def publish(self, folder: Path) -> Published:
+        """Lets readers find a report that was written to `folder`."""
+
+    def replace(self, run: str, name: str, data: bytes) -> None:
+        """Writes a small file of a run again; `run` "" is the place itself."""
+
+    def tidy(self, keep: Keep, now: datetime, pinned: Collection[str]) -> tuple[str, ...]:
+        """Takes old runs away; their names."""
+
+
+class Folder:
+    """A folder on a disk. What is written there is published by its name."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = path
+
+    def last(self) -> str:
+        """The run that `latest` leads to."""
+        return folders.last(self.folder)
+
+    def fetch(self, run: str, into: Path) -> Path | None:
+        """The run's own folder."""
+        return self.folder / run if (self.folder / run / DOCUMENT).exists() else None
+
+    def publish(self, folder: Path) -> Published:
+        """It has its name already."""
+        return Published(folder.name, str(folder))
+
+    def replace(self, run: str, name: str, data: bytes) -> None:
+        """Beside and renamed. A folder that is not there is not made: a failed run leaves none."""
+        path = self.folder / run / name
+        if not path.parent.is_dir():
+            return
+        try:
+            files.replace(path, data)
+        except OSError as error:
+            raise AuditorError(f"{path} cannot be written: {error.strerror}") from error
+
+    def tidy(self, keep: Keep, now: datetime, pinned: Collection[str]) -> tuple[str, ...]:
+        """See `folder.tidy`."""
+        return folders.tidy(self.folder, keep, now, pinned)
+
+
+class Container:
+    """A container of Blob Storage. Reports are written to an outbox first, which is emptied when they are uploaded."""
+
+    def __init__(self, blobs: Blobs, outbox: Path) -> None:
+        self.folder = outbox
+        self._blobs = blobs
+        self._fetch_history()
+
+    def last(self) -> str:
+        """The run that latest.json names."""
+        return self._blobs.last()
+
+    def fetch(self, run: str, into: Path) -> Path | None:
+        """The document, downloaded."""
+        return _fetched(self._blobs, run, into)
+
+    def publish(self, folder: Path) -> Published:
+        """Uploads it; the local copy goes then, and stays where that failed."""
+        try:
+            run = self._blobs.send(folder)
+        except AuditorError as error:
+            raise AuditorError(f"{error}. Nothing was delivered; the report is kept in {folder}") from error
+        self._note(folder.name, run)
+        shutil.rmtree(folder)
+        (self.folder / "latest").unlink(missing_ok=True)
+        return Published(run, self._blobs.address.of(run))
+
+    def replace(self, run: str, name: str, data: bytes) -> None:
+        """Uploads it over what is there."""
+        self._blobs.replace(run, name, data)
+
+    def tidy(self, keep: Keep, now: datetime, pinned: Collection[str]) -> tuple[str, ...]:
+        """See `Blobs.tidy`."""
+        return self._blobs.tidy(keep, now, pinned)
+
+    def _fetch_history(self) -> None:
+        """The history as it stands there, for the trend of this run's report."""
+        path = self.folder / HISTORY
+        history = self._blobs.read(HISTORY)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            if history is not None:
+                files.replace(path, history)
+        except OSError as error:
+            raise AuditorError(f"{self.folder} cannot be written: {error.strerror}; see --work-dir") from error
+
+    def _note(self, written: str, run: str) -> None:
+        """Adds the run's line to the history, under the name it has there. The report stands: failing is a warning."""
+        try:
+            lines = (self.folder / HISTORY).read_bytes().splitlines()
+            entries = (msgspec.json.decode(line) for line in reversed(lines) if written.encode() in line)
+            self._blobs.note(msgspec.json.encode({**next(entries), "report": run}) + b"\n")
+        except (AuditorError, OSError, StopIteration) as error:
+            logger.warning("%s does not hold this run: %s", self._blobs.address.of(HISTORY), error)
+
+
+@contextmanager
+def opened(config: Config, environ: Mapping[str, str]) -> Iterator[Place]:
+    """The place that the config names. Raises UsageError for an address that is none."""
+    output = config.report.output_dir
+    if not is_address(output):
+        yield Folder(Path(output))
+        return
+    with _blobs(Address.parse(output), config, environ) as blobs:
+        yield Container(blobs, Path(config.report.work_dir) / _OUTBOX)
+
+
+@contextmanager
+def baseline(where: str, config: Config, environ: Mapping[str, str]) -> Iterator[Path]:
+    """A baseline as a path: a run in Blob Storage is fetched, `…/latest` included, and gone again afterwards."""
+    if not is_address(where):
+        yield Path(where)
+        return
+    above, run = Address.parse(where.removesuffix(f"/{DOCUMENT}")).parent()
+    with _blobs(above, config, environ) as blobs, TemporaryDirectory() as folder:
+        name = blobs.last() if run == "latest" else run
+        found = _fetched(blobs, name, Path(folder)) if name else None
+        if found is None:
+            raise UsageError(f"--baseline {where}: there is no {DOCUMENT}; write reports with --format json, too")
+        yield found
+
+
+def check(config: Config) -> None:
+    """UsageError where a place cannot be an address, or lacks what it takes; to be asked before a long run."""
+    for where in (config.report.output_dir, config.report.baseline):
+        if is_address(where):
+            Address.parse(where)
+            if importlib.util.find_spec("azure.storage") is None:
+                raise UsageError(f"{where}: takes azure-storage-blob: pip install 'auditor[blob]'")
+
+
+def snapshot(config: Config) -> Path:
+    """Where a live scan keeps what it collects: beside the reports if these go to a folder."""
+    output = config.report.output_dir
+    return Path(config.report.work_dir if is_address(output) else output) / "snapshot"
+
+
+@contextmanager
+def _blobs(address: Address, config: Config, environ: Mapping[str, str]) -> Iterator[Blobs]:
+    from auditor.collect.options import CollectOptions
+    from auditor.deliver.blob import Blobs
+
+    with Blobs(address, CollectOptions.of(config), environ) as blobs:
+        yield blobs
+
+
+def _fetched(blobs: Blobs, run: str, into: Path) -> Path | None:
+    document = blobs.read(f"{run}/{DOCUMENT}")
+    if document is None:
+        return None
+    files.replace(into / DOCUMENT, document)
+    return into

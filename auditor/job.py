@@ -1,0 +1,277 @@
+"""A scan as a job that runs unwatched: what it is compared with, where its report goes, who is told, what it leaves.
+
+    with Job(settings, os.environ, run_id) as job:
+        with job.phase("judge"):
+            result = judge(...)
+        job.deliver(result, exit_code)
+
+However it ends, the record says so, and where it failed those who are to be told are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from msgspec.structs import replace
+
+from auditor import files
+from auditor.baseline import changes_between, load_run, run_of
+from auditor.collect.progress import Logged
+from auditor.deliver import message, notify, place
+from auditor.deliver.folder import RECORD, written
+from auditor.deliver.retention import Keep
+from auditor.diff import Change, Run
+from auditor.errors import AuditorError, Terminated
+from auditor.record import Record, counted
+from auditor.redaction import redact
+from auditor.report.console import show
+from auditor.report.content import Report
+from auditor.report.figures import Figures, summary
+from auditor.report.write import check_formats, write_report
+from auditor.scan import Scan
+from auditor.settings import Settings
+from auditor.words import Words
+
+logger = logging.getLogger(__name__)
+
+LATEST = "latest"
+"""As `--baseline`: the last run at the place where this one's report goes."""
+
+
+class Job:
+    """One run, from what it is compared with to the message about it."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str], run_id: str) -> None:
+        self._config = settings.config
+        self._environ = environ
+        self._record = Record.begin(run_id, settings)
+        self._stack = ExitStack()
+        self._place: place.Place
+        self._opened = False
+        self._previous: Run | None = None
+        self._baseline: Run | None = None
+
+    def __enter__(self) -> Self:
+        """Checks all that can be checked beforehand, and reads what the run will be compared with.
+
+        Raises UsageError for what the config names and is not there.
+        """
+        config = self._config
+        check_formats(self._formats)
+        place.check(config)
+        notify.check(config.notify, self._environ)
+        with self._ending():
+            self._place = self._stack.enter_context(place.opened(config, self._environ))
+            self._opened = True
+            with self.phase("compare"):
+                self._read_earlier()
+            self._note("", self._record)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._failed(error)
+        self._stack.close()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """A part of the run, timed and logged."""
+        with self._record.phase(name):
+            yield
+        seconds = self._record.phases[name]
+        logger.info("%s took %.1f s", name, seconds, extra={"event": "phase", "phase": name, "seconds": seconds})
+
+    def collected(self, seen: Logged) -> None:
+        """Notes what a collection took."""
+        self._record.documents = seen.documents
+        self._record.asked(seen.requests, seen.repeats)
+
+    def deliver(self, result: Scan, exit_code: int) -> None:
+        """Writes the report, brings it to its place, takes old ones away and tells who is to be told.
+
+        Raises AuditorError where there is no report at its place afterwards.
+        """
+        config, record = self._config, self._record
+        report = result.report
+        if self._baseline:
+            report = replace(report, changes=self._since(self._baseline, report), baseline=self._baseline.source)
+        changes = self._since(self._previous, report)
+        words = Words.load(config.report.lang)
+        self._describe(report, changes)
+        with self.phase("write"):
+            folder = write_report(report, self._place.folder, self._formats, words)
+        with self.phase("deliver"):
+            record.report, record.files = folder.name, written(folder)
+            record.end("finished", exit_code)
+            run, where = self._published(folder)
+        show(report, words, where)
+        record.report, record.output = run, where
+        self._tidy(run)
+        self._tell(report, summary(report, words), changes, words)
+        record.end("finished", exit_code)
+        self._note(run, record)
+        self._note("", record)
+
+    def _published(self, folder: Path) -> place.Published:
+        """Brings the report to its place; one that stays behind says so."""
+        record = self._record
+        try:
+            files.replace(folder / RECORD, record.encoded())
+            return self._place.publish(folder)
+        except OSError as error:
+            raise AuditorError(f"{folder / RECORD} cannot be written: {error.strerror}") from error
+        except AuditorError as error:
+            record.end("failed", error.exit_code, redact(str(error)))
+            files.replace(folder / RECORD, record.encoded())
+            raise
+
+    # ---- what it is compared with
+
+    @property
+    def _formats(self) -> tuple[str, ...]:
+        """The next run compares with report.json of this one."""
+        formats = self._config.report.formats
+        return (*formats, "json") if self._compares and "json" not in formats else formats
+
+    @property
+    def _compares(self) -> bool:
+        return self._config.notify.wanted or self._config.report.baseline == LATEST
+
+    def _read_earlier(self) -> None:
+        """The baseline and the last run. Both before the scan: a live one takes the place of the last snapshot."""
+        config = self._config
+        if self._compares:
+            self._previous = self._last()
+        if config.report.baseline == LATEST:
+            self._baseline = self._previous
+        elif where := config.report.baseline:
+            with place.baseline(where, config, self._environ) as path:
+                self._baseline = load_run(path, config, config.policy.edition)
+            if str(path) != where:
+                self._baseline = replace(self._baseline, source=where)
+
+    def _last(self) -> Run | None:
+        """The last run at the place, None where there is none or it cannot be compared with."""
+        name = self._place.last()
+        if not name:
+            return None
+        try:
+            with TemporaryDirectory() as folder:
+                found = self._place.fetch(name, Path(folder))
+                if found is None:
+                    logger.warning("the last run, %s, left no report.json: there is nothing to compare with", name)
+                    return None
+                return replace(load_run(found, self._config, self._config.policy.edition), source=name)
+        except AuditorError as error:
+            logger.warning("the last run, %s, cannot be compared with: %s", name, error)
+            return None
+
+    def _since(self, old: Run | None, report: Report) -> Sequence[Change] | None:
+        if old is None:
+            return None
+        if old is self._baseline and report.changes is not None:
+            return report.changes
+        return changes_between(old, run_of(report))
+
+    # ---- what is said of it
+
+    def _describe(self, report: Report, changes: Sequence[Change] | None) -> None:
+        """Notes and logs what was found."""
+        record = self._record
+        record.tenant_id, record.cloud, record.edition = report.tenant_id, report.cloud, report.edition
+        record.snapshot, record.baseline = report.snapshot, report.baseline
+        record.subscriptions = tuple(facts.subscription_id for facts in report.subscriptions)
+        record.coverage = counted(row.status for row in report.coverage)
+        record.gaps, record.vms = len(report.gaps), len(report.findings)
+        record.smtp = counted(finding.smtp for finding in report.findings)
+        record.risk = counted(finding.risk for finding in report.findings)
+        record.changes = None if changes is None else counted(change.change for change in changes)
+        vms = Counter((finding.subscription_id.lower(), finding.risk) for finding in report.findings)
+        unread = Counter(row.subscription_id.lower() for row in report.coverage if row.status != "read")
+        documents: Counter[str] = Counter()
+        for row in report.coverage:
+            documents[row.subscription_id.lower()] += row.documents
+        for facts in report.subscriptions:
+            guid = facts.subscription_id.lower()
+            event = {
+                "event": "subscription",
+                "subscription_id": facts.subscription_id,
+                "subscription": facts.name,
+                "documents": documents[guid],
+                "unread": unread[guid],
+                **{risk: vms[guid, risk] for risk in ("high", "medium", "low", "none")},
+            }
+            logger.info("subscription %s judged", facts.subscription_id, extra=event)
+
+    def _tell(self, report: Report, figures: Figures, changes: Sequence[Change] | None, words: Words) -> None:
+        config = self._config.notify
+        if not config.wanted:
+            return
+        told = message.of_report(
+            report, figures, changes, words, top=config.top, place=self._record.output, run_id=self._record.run_id
+        )
+        if told:
+            with self.phase("tell"):
+                self._record.messages = notify.send(config, told, self._environ)
+
+    def _tidy(self, run: str) -> None:
+        """Takes old runs away. The report stands: what cannot be removed is a warning."""
+        keep = self._config.report.keep
+        if keep is None:
+            return
+        try:
+            with self.phase("tidy"):
+                self._record.removed = self._place.tidy(Keep.parse(keep), datetime.now(UTC), self._pinned(run))
+        except AuditorError as error:
+            logger.warning("old runs were not taken away: %s", error)
+
+    def _pinned(self, run: str) -> Collection[str]:
+        """This run and the baseline, by whatever path that was named."""
+        baseline = self._config.report.baseline.rstrip("/")
+        parts = (Path(baseline).name, Path(baseline).parent.name, Path(baseline).resolve().name)
+        return {run, *parts}
+
+    def _note(self, run: str, record: Record) -> None:
+        """Writes the record. The report stands, or has failed for another reason: a failure here is a warning."""
+        try:
+            self._place.replace(run, RECORD, record.encoded())
+        except AuditorError as error:
+            logger.warning("%s", error)
+
+    # ---- how it ends otherwise
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """What `__exit__` does, for what goes wrong before there is a context."""
+        try:
+            yield
+        except BaseException as error:
+            self._failed(error)
+            self._stack.close()
+            raise
+
+    def _failed(self, error: BaseException) -> None:
+        """Notes a failure and tells of it. An interruption by a person is told to nobody, one by the system is."""
+        record, config = self._record, self._config
+        interrupted = isinstance(error, KeyboardInterrupt)
+        said = redact(str(error)) or type(error).__name__
+        code = error.exit_code if isinstance(error, AuditorError) else 130 if interrupted else 1
+        record.end("interrupted" if interrupted else "failed", code, said)
+        logger.info("the run failed", extra={"event": "failed", "exit_code": code, "error": said})
+        if config.notify.wanted and (not interrupted or isinstance(error, Terminated)):
+            told = message.of_failure(
+                said, lang=config.report.lang, run_id=record.run_id, tenant_id=", ".join(config.scope.tenant_ids)
+            )
+            record.messages = notify.send(config.notify, told, self._environ)
+        if self._opened:
+            self._note("", record)

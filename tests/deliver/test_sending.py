@@ -1,0 +1,265 @@
+"""Messages on their way: webhooks over HTTPS and mail through a relay, against real servers with a private CA."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import pytest
+
+from auditor.config import Config, Mail, Notify, Webhook, load
+from auditor.deliver import mail, notify, webhook
+from auditor.deliver.message import Message
+from auditor.errors import AuditorError, UsageError
+from tests.cloud import certificates
+from tests.deliver.servers import Hook, Relay, hook, relay
+
+MESSAGE = Message(
+    cause="changed", title="Port 25: 1 change", changes_title="Changes", changes=("a · b → c",), run_id="r1"
+)
+HASTY = webhook.Patience(tries=3, backoff=0.01, longest=5, timeout=5)
+QUICK = mail.Patience(tries=3, backoff=0.01, timeout=5)
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[tuple[Path, Path]]:
+    """A private CA, and a certificate of it."""
+    with TemporaryDirectory() as folder:
+        yield certificates.make(Path(folder))
+
+
+@pytest.fixture
+def environ(chain: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """An environment that names the CA and holds the password."""
+    for name in ("HTTPS_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    return {"SSL_CERT_FILE": str(chain[0]), "RELAY": "pl4nted-smtp-password"}
+
+
+@pytest.fixture
+def address(chain: tuple[Path, Path]) -> Iterator[Hook]:
+    """An address for webhooks."""
+    with hook(chain[1]) as found:
+        yield found
+
+
+@pytest.fixture
+def post_office(chain: tuple[Path, Path]) -> Iterator[Relay]:
+    """A relay that wants STARTTLS and a password."""
+    with relay(chain[1]) as found:
+        yield found
+
+
+def letters_to(port: int, **changes: Any) -> Mail:
+    """The config of mail through a relay on loopback."""
+    plain = {"user": "auditor", "password": "env:RELAY", "to": ("ops@contoso.test",)}
+    return Mail(host="127.0.0.1", port=port, sender="auditor@contoso.test", **(plain | changes))
+
+
+# ---- webhooks
+
+
+def test_a_message_is_posted(address, environ):
+    """One POST with the body as JSON."""
+    webhook.post(address.url, b'{"text":"x"}', environ, HASTY)
+    assert address.taken == [{"text": "x"}]
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_what_may_pass_is_tried_again(address, environ, status):
+    """Throttling and failures of the server are tried again, as soon as the server asks."""
+    address.answers = [(status, {"Retry-After": "0"}, ""), (status, {}, "")]
+    webhook.post(address.url, b"{}", environ, HASTY)
+    assert (address.tries, address.taken) == (3, [{}])
+
+
+def test_not_for_ever(address, environ):
+    """After so many tries it is an error, with what the server said and without the address."""
+    address.answers = [(503, {}, "over capacity")] * 9
+    with pytest.raises(AuditorError, match=r"^127\.0\.0\.1: 503 over capacity$"):
+        webhook.post(address.url, b"{}", environ, HASTY)
+    assert address.tries == HASTY.tries
+
+
+def test_nobody_waits_for_an_hour(address, environ):
+    """A server that asks for a long wait is not waited for."""
+    address.answers = [(429, {"Retry-After": "3600"}, "")]
+    with pytest.raises(AuditorError, match="429"):
+        webhook.post(address.url, b"{}", environ, HASTY)
+    assert address.tries == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_redirect_is_followed(address, chain, environ, status):
+    """A message goes to the address it was given and to no other, whatever the server says."""
+    with hook(chain[1]) as elsewhere:
+        address.answers = [(status, {"Location": elsewhere.url}, "")]
+        with pytest.raises(AuditorError, match="not followed"):
+            webhook.post(address.url, b"{}", environ, HASTY)
+    assert (address.tries, elsewhere.tries) == (1, 0)
+
+
+def test_a_refusal_is_final(address, environ):
+    """A 4xx is not tried again; an HTML page is not repeated in the error."""
+    address.answers = [(404, {}, "<html>Not here</html>")]
+    with pytest.raises(AuditorError, match=r"^127\.0\.0\.1: 404$"):
+        webhook.post(address.url, b"{}", environ, HASTY)
+    assert address.tries == 1
+
+
+def test_an_error_does_not_say_the_address(address, environ):
+    """Neither a server that repeats the address nor one that is not there brings it into the error."""
+    address.answers = [(400, {}, f"no workflow at {address.url}")]
+    with pytest.raises(AuditorError) as said:
+        webhook.post(address.url, b"{}", environ, HASTY)
+    with pytest.raises(AuditorError) as unreached:
+        webhook.post("https://127.0.0.1:1/pl4nted-path?sig=pl4nted", b"{}", environ, HASTY)
+    with pytest.raises(AuditorError) as odd:
+        webhook.post("https://127.0.0.1:pl4nted/", b"{}", environ, HASTY)
+    assert "pl4nted-signature" not in str(said.value)
+    assert "pl4nted" not in str(unreached.value) + str(odd.value)
+
+
+def test_tls_is_verified(address):
+    """A certificate that no known CA signed is refused, and so is an address without TLS."""
+    with pytest.raises(AuditorError, match=r"(?i)certificate"):
+        webhook.post(address.url, b"{}", {}, HASTY)
+    with pytest.raises(AuditorError, match="HTTPS"):
+        webhook.post(address.url.replace("https", "http"), b"{}", {}, HASTY)
+    assert address.tries == 0
+
+
+# ---- mail
+
+
+def test_a_letter_is_handed_over(post_office, environ):
+    """It goes under TLS, signed in, to all who get it; subject and text are those of the message."""
+    mail.send(letters_to(post_office.port, to=("a@contoso.test", "b@contoso.test")), MESSAGE, environ, QUICK)
+    (letter,) = post_office.letters
+    assert post_office.encrypted == [True]
+    assert post_office.receivers == ["a@contoso.test", "b@contoso.test"]
+    assert letter["Subject"] == "Port 25: 1 change"
+    assert letter["From"] == "auditor@contoso.test"
+    assert letter["Auto-Submitted"] == "auto-generated"
+    assert "a · b → c" in letter.get_content()
+
+
+def test_without_starttls_nothing_is_sent(chain, environ):
+    """A relay that offers no TLS gets neither password nor letter."""
+    with relay(chain[1], starttls=False) as open_relay:
+        with pytest.raises(AuditorError, match="STARTTLS"):
+            mail.send(letters_to(open_relay.port), MESSAGE, environ, QUICK)
+        assert open_relay.letters == []
+
+
+def test_the_relays_certificate_is_verified(post_office, environ):
+    """A relay whose certificate no known CA signed gets nothing."""
+    del environ["SSL_CERT_FILE"]
+    with pytest.raises(AuditorError, match=r"(?i)certificate"):
+        mail.send(letters_to(post_office.port), MESSAGE, environ, QUICK)
+    assert post_office.letters == []
+
+
+def test_a_wrong_password_is_an_error_without_it(post_office, environ):
+    """The relay's word is told, the password is not, and there is one try only."""
+    environ["RELAY"] = "pl4nted-and-wrong"
+    with pytest.raises(AuditorError, match="535") as raised:
+        mail.send(letters_to(post_office.port), MESSAGE, environ, QUICK)
+    assert "pl4nted" not in str(raised.value)
+    assert post_office.letters == []
+
+
+def test_a_relay_that_is_busy_is_tried_again(post_office, environ):
+    """4xx is tried again, 5xx is not."""
+    post_office.say = ["451 4.3.0 try again later"]
+    with pytest.raises(AuditorError, match="451"):
+        mail.send(letters_to(post_office.port), MESSAGE, environ, mail.Patience(tries=1))
+    post_office.say = ["451 4.3.0 try again later"]
+    mail.send(letters_to(post_office.port), MESSAGE, environ, QUICK)
+    assert len(post_office.letters) == 1
+
+
+def test_one_of_two_is_refused(post_office, environ):
+    """The others get it, and who does not is an error."""
+    post_office.refuse = {"gone@contoso.test"}
+    with pytest.raises(AuditorError, match=r"gone@contoso\.test \(550"):
+        mail.send(letters_to(post_office.port, to=("a@contoso.test", "gone@contoso.test")), MESSAGE, environ, QUICK)
+    assert post_office.receivers == ["a@contoso.test"]
+
+
+def test_nobody_there(environ):
+    """A relay that cannot be reached is an error after some tries."""
+    with pytest.raises(AuditorError, match=r"127\.0\.0\.1: .*refused"):
+        mail.send(letters_to(1), MESSAGE, environ, QUICK)
+
+
+# ---- all ways together
+
+
+def test_one_failure_does_not_hold_up_the_others(address, post_office, environ, caplog):
+    """Who can be reached is; who cannot is named in the log and in what comes back, without a secret."""
+    hooks = (Webhook(kind="json", url="env:GONE", name="gone"), Webhook(kind="slack", url="env:HOOK"))
+    environ |= {"GONE": address.url.replace("https", "http"), "HOOK": address.url}
+    with caplog.at_level(logging.INFO, "auditor"):
+        sent = notify.send(Notify(webhooks=hooks, mail=letters_to(post_office.port)), MESSAGE, environ)
+    assert [(each.to, bool(each.error)) for each in sent] == [
+        ("gone", True),
+        ("slack webhook 2", False),
+        ("mail through 127.0.0.1", False),
+    ]
+    assert len(address.taken) == len(post_office.letters) == 1
+    assert "the message to gone was not sent" in caplog.text
+    assert "pl4nted" not in caplog.text + str(sent)
+
+
+def test_secrets_are_looked_for_beforehand(tmp_path):
+    """A variable that is not set and a file that is not there are usage errors before anything is collected."""
+    there = tmp_path / "hook"
+    there.write_text("https://127.0.0.1/x\n")
+    for where in ("env:NOWHERE", f"file:{tmp_path}/nowhere"):
+        with pytest.raises(UsageError, match=r"(?i)nowhere"):
+            notify.check(Notify(webhooks=(Webhook(kind="json", url=where),)), {})
+    notify.check(Notify(webhooks=(Webhook(kind="json", url=f"file:{there}"),)), {})
+
+
+# ---- the config
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[notify.webhook]]\nkind = "slack"\nurl = "https://hooks.slack.com/pl4nted"', "notify.webhook[0].url is a text; expected where the secret is"),
+        ('[notify.mail]\nhost = "x"\nfrom = "a@b"\nto = ["a@b"]\nuser = "u"\npassword = "pl4nted"', "notify.mail.password is a text; expected where"),
+        ('[notify.mail]\nhost = "x"\nfrom = "a@b"\nto = ["a@b"]\nuser = "u"', "user and password go together"),
+        ('[notify.mail]\nhost = "x"\nfrom = "a@b"\nto = []', "notify.mail.to is a list"),
+        ('[notify.mail]\nhost = "x"\nfrom = "a@b"\nto = ["a@b\\nBcc: c@d"]', "expected a bare mail address"),
+        ('[[notify.webhook]]\nkind = "irc"\nurl = "env:X"', "expected one of"),
+        ('[report]\nkeep = "0"', 'report.keep is "0"; expected a number of runs'),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant(tmp_path, text, said):
+    """A secret in the file is refused and not repeated; so is an address that would write headers."""
+    (tmp_path / "auditor.toml").write_text(text)
+    with pytest.raises(UsageError) as raised:
+        load(tmp_path / "auditor.toml")
+    assert said in str(raised.value)
+    assert "pl4nted" not in str(raised.value)
+
+
+def test_a_whole_table():
+    """What the file says becomes the ways there are; without the table nobody is told anything."""
+    document = {
+        "notify": {
+            "webhook": [{"kind": "teams", "url": "env:TEAMS_WEBHOOK"}],
+            "mail": {"host": "smtp.contoso.com", "from": "a@contoso.com", "to": ["b@contoso.com"]},
+        }
+    }
+    found = msgspec.convert(document, Config).notify
+    assert found.wanted
+    assert found.mail is not None
+    assert found.mail.port == 587
+    assert not Config().notify.wanted
