@@ -32,12 +32,12 @@ class Done(NamedTuple):
     err: str
 
 
-def run(*arguments: str | Path, cwd: Path) -> Done:
-    """Run the program in this process, in a working directory, with nothing of Azure in the environment."""
+def run(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> Done:
+    """Run the program in this process, in a working directory, with only this of Azure in the environment."""
     out, err = io.StringIO(), io.StringIO()
     line = ["auditor", *map(str, arguments)]
     with (
-        patch.dict(os.environ, _environment({}), clear=True),
+        patch.dict(os.environ, _environment(environment or {}), clear=True),
         patch.object(sys, "argv", line),
         contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),

@@ -1,0 +1,377 @@
+"""Runs that nobody watches: who is told, what is left behind, where it goes; the program against real servers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from time import sleep, time
+from typing import Any
+
+import pytest
+
+from tests.cloud import Server, certificates, serve
+from tests.cloud.compose import encoded, many
+from tests.cloud.faults import Fault, throttled
+from tests.cloud.server import serve_snapshot
+from tests.deliver.azurite import ABSENT, PROGRAM, Azurite, azurite
+from tests.deliver.servers import Hook, Relay, hook, relay
+from tests.program import FIXTURES, Done, finish, run, start
+
+NO_NSG = FIXTURES / "scenarios" / "no-nsg"
+REFUSED = FIXTURES / "scenarios" / "refused-nsgs"
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[tuple[Path, Path]]:
+    """A private CA, and a certificate of it."""
+    with TemporaryDirectory() as folder:
+        yield certificates.make(Path(folder))
+
+
+@pytest.fixture
+def team(chain: tuple[Path, Path]) -> Iterator[Hook]:
+    """Where messages arrive."""
+    with hook(chain[1]) as found:
+        yield found
+
+
+@pytest.fixture
+def post_office(chain: tuple[Path, Path]) -> Iterator[Relay]:
+    """A relay."""
+    with relay(chain[1]) as found:
+        yield found
+
+
+class Night:
+    """Runs in one working directory, with a config that tells the team."""
+
+    def __init__(self, cwd: Path, team: Hook, authority: Path) -> None:
+        self.cwd = cwd
+        self.team = team
+        self.environment = {"SSL_CERT_FILE": str(authority), "HOOK": team.url}
+        (cwd / "auditor.toml").write_text('[[notify.webhook]]\nkind = "json"\nurl = "env:HOOK"\nname = "team"\n')
+
+    def scan(self, snapshot: Path, *arguments: str) -> Done:
+        """One run."""
+        options = ("--from", str(snapshot), "--format", "csv", *arguments)
+        return run("scan", *options, cwd=self.cwd, environment=self.environment)
+
+    @property
+    def latest(self) -> Path:
+        """The last report."""
+        return self.cwd / "reports" / "latest"
+
+    def record(self, folder: str = "") -> Any:
+        """The record of the last run."""
+        return json.loads((self.cwd / "reports" / folder / "run.json").read_text())
+
+    def told(self) -> list[str]:
+        """Why messages came."""
+        return [message["cause"] for message in self.team.taken]
+
+
+@pytest.fixture
+def night(tmp_path: Path, team: Hook, chain: tuple[Path, Path]) -> Night:
+    """A working directory."""
+    return Night(tmp_path, team, chain[0])
+
+
+def without_vm(tmp_path: Path) -> Path:
+    """The tenant a day later: its VM is gone."""
+    later = tmp_path / "later"
+    shutil.copytree(NO_NSG, later)
+    lines = (later / "resources.jsonl").read_text().splitlines()
+    kept = [line for line in lines if "/virtualMachines/" not in json.loads(line)["id"]]
+    assert len(kept) < len(lines)
+    (later / "resources.jsonl").write_text("\n".join(kept))
+    return later
+
+
+# ---- who is told
+
+
+def test_only_what_changed_is_told(night, tmp_path):
+    """The first run is told, the next only where something is different from the last one, and a failure always."""
+    assert night.scan(NO_NSG).code == 0
+    assert night.scan(NO_NSG).code == 0
+    assert night.told() == ["first"]
+    assert night.record()["changes"] == {}
+    assert night.scan(without_vm(tmp_path)).code == 0
+    assert night.scan(without_vm(tmp_path / "again")).code == 0
+    assert night.told() == ["first", "changed"]
+    assert night.scan(tmp_path / "nowhere").code == 1
+    assert night.told() == ["first", "changed", "failed"]
+    assert "no such directory" in night.team.taken[-1]["lead"]
+    assert night.scan(without_vm(tmp_path / "once more")).code == 0
+    assert len(night.told()) == 3
+
+
+def test_a_refusal_is_told_once(night):
+    """A listing that is refused night after night is news the first time only; the exit code says it every time."""
+    assert [night.scan(REFUSED).code for _ in range(3)] == [3, 3, 3]
+    assert night.told() == ["first"]
+
+
+def test_a_message_says_what_changed(night, tmp_path):
+    """Change, figures, where the report is and which run it was stand in the message."""
+    night.scan(NO_NSG)
+    night.scan(without_vm(tmp_path))
+    message, record = night.team.taken[-1], night.record()
+    assert "VM gone" in message["changes"][0]
+    assert record["changes"] == {"vm-gone": 1}
+    assert ["VMs", "0"] in message["figures"]
+    assert message["place"] == record["output"] == str(Path("reports") / record["report"])
+    assert message["run_id"] == record["run_id"]
+
+
+def test_mail_too(night, post_office):
+    """The same message goes by mail."""
+    mail = f'[notify.mail]\nhost = "127.0.0.1"\nport = {post_office.port}\nuser = "{post_office.user}"\n'
+    people = 'password = "env:RELAY"\nfrom = "a@contoso.test"\nto = ["b@contoso.test"]\n'
+    with (night.cwd / "auditor.toml").open("a") as config:
+        config.write(mail + people)
+    night.environment["RELAY"] = post_office.password
+    night.scan(NO_NSG)
+    assert post_office.letters[0]["Subject"] == "Port 25: 1 VMs"
+    assert [sent["to"] for sent in night.record()["messages"]] == ["team", "mail through 127.0.0.1"]
+
+
+def test_a_message_that_is_not_taken_does_not_hide_the_report(night):
+    """The exit code stays the report's; the log and the record say that nobody was told."""
+    night.team.answers = [(410, {}, "gone")]
+    done = night.scan(NO_NSG)
+    assert done.code == 0
+    assert "the message to team was not sent: 127.0.0.1: 410 gone" in done.err
+    assert night.record()["messages"] == [{"to": "team", "cause": "first", "error": "127.0.0.1: 410 gone"}]
+
+
+def test_a_last_run_that_cannot_be_read_is_told(night):
+    """Where the last report is damaged, nobody claims that nothing changed."""
+    night.scan(NO_NSG)
+    (night.latest / "report.json").write_text("{")
+    done = night.scan(NO_NSG)
+    assert "cannot be compared with" in done.err
+    assert night.told() == ["first", "first"]
+    assert night.record()["changes"] is None
+
+
+def test_a_baseline_of_its_own_does_not_change_who_is_told(night, tmp_path):
+    """Messages are about what changed since the last run, whatever the report is compared with."""
+    night.scan(NO_NSG)
+    for _ in range(2):
+        night.scan(without_vm(tmp_path / str(_)), "--baseline", str(NO_NSG))
+    assert night.told() == ["first", "changed"]
+    assert (night.latest / "changes.csv").read_text().count("\n") == 2
+    assert night.record()["baseline"] == str(NO_NSG)
+
+
+def test_latest_as_a_baseline(night, tmp_path):
+    """`latest` is the last run, and none where there is none yet."""
+    (night.cwd / "auditor.toml").unlink()
+    assert night.scan(NO_NSG, "--baseline", "latest").code == 0
+    assert not (night.latest / "changes.csv").exists()
+    assert night.scan(without_vm(tmp_path), "--baseline", "latest").code == 0
+    assert "vm-gone" in (night.latest / "changes.csv").read_text()
+
+
+def test_a_secret_that_is_not_there_is_found_beforehand(night):
+    """A variable that is not set ends with 2 before anything is collected or written."""
+    del night.environment["HOOK"]
+    done = night.scan(NO_NSG)
+    assert done.code == 2
+    assert "env:HOOK holds nothing" in done.err
+    assert not (night.cwd / "reports").exists()
+
+
+class Watched(list[tuple[str, str]]):
+    """Requests that say when there are some."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = Event()
+
+    def append(self, item: tuple[str, str]) -> None:
+        super().append(item)
+        self.reached.set()
+
+
+def trusted(server: Server, *authorities: Path) -> dict[str, str]:
+    """The environment that finds the cloud, and trusts these, too."""
+    together = Path(server.environment["SSL_CERT_FILE"]).with_name("together.pem")
+    own = Path(server.environment["SSL_CERT_FILE"]).read_bytes()
+    together.write_bytes(own + b"".join(path.read_bytes() for path in authorities))
+    return {**server.environment, "SSL_CERT_FILE": str(together)}
+
+
+def test_a_run_that_the_system_ends_is_told(night, chain):
+    """SIGTERM, as a scheduler sends it at a deadline, ends with 130; the record and the team say so."""
+    (night.cwd / "reports").mkdir()
+    with serve(encoded(many(2, 2)), latency=0.5) as server:
+        server.endpoint.requests = seen = Watched()
+        environment = night.environment | trusted(server, chain[0])
+        process = start("scan", "--auth", "environment", cwd=night.cwd, environment=environment)
+        assert seen.reached.wait(60)
+        assert night.record()["state"] == "running"
+        process.send_signal(signal.SIGTERM)
+        done = finish(process)
+    assert done.code == 130, done.err
+    assert (night.record()["state"], night.record()["exit_code"]) == ("interrupted", 130)
+    assert night.told() == ["failed"]
+
+
+# ---- what is left behind
+
+
+def test_the_record_of_a_run(night):
+    """run.json tells what was run, by what, how long it took, what was found and what was written."""
+    night.scan(REFUSED, "--fail-on", "medium")
+    record = night.record("latest")
+    assert record == night.record()
+    assert (record["state"], record["exit_code"], record["error"]) == ("finished", 4, "")
+    assert record["started_at"] < record["finished_at"]
+    assert record["phases"].keys() >= {"compare", "collect", "judge", "write", "deliver", "tell"}
+    assert record["versions"].keys() >= {"auditor", "python", "azure-core", "msgspec"}
+    assert record["coverage"]["refused"] == record["gaps"] == 1
+    assert record["vms"] == sum(record["risk"].values()) == sum(record["smtp"].values()) == 2
+    assert {file["name"] for file in record["files"]} == {path.name for path in night.latest.iterdir()} - {"run.json"}
+    said = {entry["key"]: (entry["value"], entry["origin"]) for entry in record["config"]}
+    assert said["report.fail_on"] == ("medium", "--fail-on")
+    assert said["notify.webhook"][1] == "auditor.toml"
+
+
+def test_the_record_counts_what_azure_was_asked(tmp_path):
+    """Requests by method and status, 429s and repeats are those that the cloud saw."""
+    (tmp_path / "auditor.toml").write_text('[collect]\nauth = "environment"\n')
+    faults = [throttled("virtualNetworks", 2, seconds=0), Fault("routeTables", times=1)]
+    with serve_snapshot(NO_NSG, faults=faults) as server:
+        done = finish(start("scan", "--log-format", "json", cwd=tmp_path, environment=server.environment))
+        asked = len(server.requests)
+    assert done.code == 0, done.err
+    record = json.loads((tmp_path / "reports" / "run.json").read_text())
+    assert sum(entry["count"] for entry in record["requests"]) == asked
+    assert (record["throttled"], record["retries"]) == (2, 3)
+    assert {entry["status"] for entry in record["requests"]} >= {200, 429, 500}
+    lines = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
+    assert {line["run_id"] for line in lines} == {record["run_id"]}
+    assert all(line.keys() >= {"timestamp", "level", "logger", "message"} for line in lines)
+    events = [line["event"] for line in lines if "event" in line]
+    assert events.count("subscription-read") == events.count("subscription") == 1
+    assert events.count("phase") == len(record["phases"])
+
+
+def test_the_record_of_a_failure(night, tmp_path):
+    """The output folder's run.json tells of a failed run; without a folder none is made."""
+    assert night.scan(tmp_path / "nowhere").code == 1
+    assert not (night.cwd / "reports").exists()
+    night.scan(NO_NSG)
+    night.scan(tmp_path / "nowhere")
+    record = night.record()
+    assert (record["state"], record["exit_code"]) == ("failed", 1)
+    assert "no such directory" in record["error"]
+    assert night.record("latest")["state"] == "finished"
+
+
+def test_old_runs_go(night):
+    """--keep takes away what is beyond; the last runs and their history stay, and the record names what went."""
+    for _ in range(4):
+        assert night.scan(NO_NSG, "--keep", "2").code == 0
+        sleep(1.1 - time() % 1)  # runs of one second share a name but for a number, which may be given again
+    runs = [path.name for path in (night.cwd / "reports").iterdir() if path.is_dir() and not path.is_symlink()]
+    assert len(runs) == 2
+    assert night.latest.resolve().name in runs
+    assert len(night.record()["removed"]) == 1
+    assert len((night.cwd / "reports" / "history.jsonl").read_text().splitlines()) == 4
+
+
+def test_everything_is_private(night):
+    """Folders and files of a run are the user's alone."""
+    night.scan(NO_NSG)
+    made = [night.cwd / "reports", *(night.cwd / "reports").rglob("*")]
+    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in made if not path.is_symlink()}
+    assert len(modes) > 5
+    assert all(mode == (0o700 if path.is_dir() else 0o600) for path, mode in modes.items()), modes
+
+
+# ---- in Blob Storage
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Azurite]:
+    """An emulator of Blob Storage."""
+    if not PROGRAM:
+        pytest.skip(ABSENT)
+    with azurite() as found:
+        yield found
+
+
+def test_a_night_in_blob_storage(night, chain, emulator):
+    """A live scan goes to Blob Storage by its own identity; the next compares with it, and old runs go there, too."""
+    with emulator.container("nights") as container, serve_snapshot(NO_NSG) as server:
+        place = f"{emulator.url}/nights/port25"
+        environment = night.environment | trusted(server, chain[0], emulator.authority)
+        arguments = ("scan", "-o", place, "--auth", "environment", "--keep", "2", "--work-dir", "work")
+
+        def once(*more: str) -> Any:
+            done = finish(start(*arguments, *more, cwd=night.cwd, environment=environment))
+            assert done.code == 0, done.err
+            assert f"report: {place}/" in done.err
+            sleep(1.1 - time() % 1)
+            return json.loads(container.download_blob("port25/run.json").readall())
+
+        first = once()
+        blobs = {blob.name for blob in container.list_blobs()}
+        files = {f"port25/{first['report']}/{file['name']}" for file in first["files"]}
+        assert blobs == {*files, f"port25/{first['report']}/run.json"} | {
+            f"port25/{name}" for name in ("run.json", "latest.json", "history.jsonl")
+        }
+        once()
+        assert night.told() == ["first"]
+        last = once("--baseline", f"{place}/{first['report']}")
+        assert last["changes"] == {}
+        assert last["baseline"] == f"{place}/{first['report']}"
+        assert last["removed"] == [], "the baseline stays, and the last two"
+        gone = once()["removed"]
+        assert gone == [first["report"], *gone[1:]]
+        lines = container.download_blob("port25/history.jsonl").readall().decode().splitlines()
+        assert json.loads(lines[0])["report"] == first["report"]
+        assert len(lines) == 4
+    assert [path.name for path in (night.cwd / "work" / "outbox").iterdir()] == ["history.jsonl"]
+    assert not (night.cwd / "reports").exists()
+    assert run("explain", "app-01", "-o", place, "--work-dir", "work", cwd=night.cwd).code == 0
+
+
+def test_a_delivery_that_fails_is_a_failure(night, chain, emulator):
+    """Storage that does not take the report: exit code 1, the report is kept and named, the team is told."""
+    with serve(encoded(many(1, 1))) as server:
+        environment = night.environment | trusted(server, chain[0], emulator.authority)
+        arguments = ("scan", "-o", f"{emulator.url}/missing/port25", "--auth", "environment", "--work-dir", "work")
+        done = finish(start(*arguments, cwd=night.cwd, environment=environment))
+    assert done.code == 1
+    assert "make the container first" in done.err
+    assert night.told() == ["failed"]
+
+
+def test_what_could_not_be_delivered_is_kept(night, chain, emulator):
+    """Where the upload fails on the way, the local report is whole and its record says why it is still there."""
+    with emulator.container("lost") as container, serve(encoded(many(1, 1)), latency=0.3) as server:
+        server.endpoint.requests = seen = Watched()
+        environment = night.environment | trusted(server, chain[0], emulator.authority)
+        arguments = ("scan", "-o", f"{emulator.url}/lost/port25", "--auth", "environment", "--work-dir", "work")
+        process = start(*arguments, cwd=night.cwd, environment=environment)
+        assert seen.reached.wait(60)
+        container.delete_container()
+        done = finish(process)
+        container.create_container()
+    assert done.code == 1
+    (kept,) = [path for path in (night.cwd / "work" / "outbox").iterdir() if path.is_dir() and not path.is_symlink()]
+    assert f"the report is kept in {kept.relative_to(night.cwd)}" in done.err
+    record = json.loads((kept / "run.json").read_text())
+    assert (record["state"], record["exit_code"]) == ("failed", 1)
+    assert {file["name"] for file in record["files"]} | {"run.json"} == {path.name for path in kept.iterdir()}
+    assert night.told() == ["failed"]
