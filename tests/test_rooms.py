@@ -32,7 +32,7 @@ INSIDE = {
     "audit": {"model", "network", "policy", "config", "platform"},
     "words": {"model", "policy", "errors"},
     "diff": {"model", "policy"},
-    "collect": {"model", "decode", "snapshot", "errors", "config", "redaction", "wire"},
+    "collect": {"model", "decode", "snapshot", "errors", "config", "redaction", "wire", "files"},
     "report": {"model", "policy", "words", "diff", "config", "errors", "files"},
 }
 JUDGING = {"model", "network", "policy", "decode", "platform", "audit"}
