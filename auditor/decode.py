@@ -8,10 +8,10 @@ passed over. Where a document comes twice, the first one counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from auditor.model import resources as r
 from auditor.model.addresses import V4, V6, parse
@@ -30,12 +30,15 @@ class Wire(Struct, rename="camel"):
 
 
 class Ref(Wire):
-    id: str = ""
+    id: Annotated[str, Meta(pattern="^/")]  # what refers to nothing is null; an id that is none is not the same
 
 
 class Header(Wire):
     id: str
     type: str | None = None
+
+
+Priority = Annotated[int, Meta(ge=1, le=65535)]
 
 
 def ref(value: Ref | None) -> str:
@@ -49,6 +52,13 @@ def refs(values: list[Ref] | None) -> tuple[str, ...]:
 def both(single: str | None, plural: list[str] | None) -> tuple[str, ...]:
     """ARM keeps one value in one field and several in another; either may be null or empty."""
     return (*((single,) if single else ()), *(p for p in plural or () if p))
+
+
+def _some(listed: tuple[str, ...], lack: str) -> tuple[str, ...]:
+    """These texts, of which there is always at least one."""
+    if not listed:
+        raise msgspec.ValidationError(lack)
+    return listed
 
 
 def networks(texts: Iterable[str]) -> tuple[str, ...]:
@@ -194,13 +204,13 @@ class NicRefProperties(Wire):
 
 
 class NicRef(Wire):
-    id: str = ""
+    id: Annotated[str, Meta(pattern="^/")]
     primary: bool | None = None
     properties: NicRefProperties | None = None
 
 
 class NetworkProfile(Wire):
-    network_interfaces: list[NicRef] | None = None
+    network_interfaces: list[NicRef]
 
 
 class VmProperties(Wire):
@@ -248,11 +258,10 @@ def virtual_machine(w: VmWire, t: r.Tenant) -> None:
     instance = "/virtualmachinescalesets/" in w.id.lower()
     profile = p.network_profile
     nics = None
-    if profile is not None and profile.network_interfaces is not None:
+    if profile is not None:
         nics = tuple(
             r.NicReference(n.id, n.properties.primary if n.properties else n.primary)
             for n in profile.network_interfaces
-            if n.id
         )
     vm = r.VirtualMachine(
         id=w.id,
@@ -280,10 +289,10 @@ def scale_set(w: ScaleSetWire, t: r.Tenant) -> None:
 
 
 class IpConfigurationProperties(Wire):
+    subnet: Ref
     primary: bool | None = None
     private_ip_address: str | None = field(default=None, name="privateIPAddress")
     private_ip_address_version: str | None = field(default=None, name="privateIPAddressVersion")
-    subnet: Ref | None = None
     public_ip_address: Ref | None = field(default=None, name="publicIPAddress")
     load_balancer_backend_address_pools: list[Ref] | None = None
     application_security_groups: list[Ref] | None = None
@@ -297,7 +306,7 @@ class IpConfigurationWire(Wire):
 
 
 class NicProperties(Wire):
-    ip_configurations: list[IpConfigurationWire] | None = None
+    ip_configurations: list[IpConfigurationWire]
     primary: bool | None = None
     network_security_group: Ref | None = None
     enable_ip_forwarding: bool | None = field(default=None, name="enableIPForwarding")
@@ -320,7 +329,7 @@ def ip_configuration(w: IpConfigurationWire, only: bool) -> r.IpConfiguration:
         primary=only if p.primary is None else p.primary,
         version=V6 if v6 else V4,
         private_ip=private,
-        subnet=ref(p.subnet),
+        subnet=p.subnet.id,
         public_ip=ref(p.public_ip_address),
         pools=refs(p.load_balancer_backend_address_pools),
         application_groups=tuple(key(a.id) for a in p.application_security_groups or ()),
@@ -330,7 +339,7 @@ def ip_configuration(w: IpConfigurationWire, only: bool) -> r.IpConfiguration:
 
 def nic(w: NicWire, t: r.Tenant) -> None:
     p = w.properties
-    configurations = p.ip_configurations or ()
+    configurations = p.ip_configurations
     t.nics.setdefault(
         key(w.id),
         r.Nic(
@@ -367,10 +376,10 @@ class SubnetWire(Wire):
 
 
 class PeeringProperties(Wire):
-    remote_virtual_network: Ref | None = None
-    peering_state: str | None = None
+    remote_virtual_network: Ref
+    peering_state: str
+    use_remote_gateways: bool
     allow_virtual_network_access: bool | None = None
-    use_remote_gateways: bool | None = None
     allow_gateway_transit: bool | None = None
     remote_address_space: AddressSpace | None = None
     remote_virtual_network_address_space: AddressSpace | None = None
@@ -396,6 +405,7 @@ class VnetWire(Wire):
     properties: VnetProperties
 
 
+_PEERING_STATES = frozenset({"connected", "initiated", "disconnected"})
 _VNETS = "Microsoft.Network/virtualNetworks"
 # Subnets that one kind of resource alone may stand in, so that what is there is known although it was not read.
 _RESERVED = ("gatewaysubnet", "routeserversubnet", "azurefirewallsubnet")
@@ -410,7 +420,7 @@ def subnet(w: SubnetWire, vnet_id: str) -> r.Subnet:
     return r.Subnet(
         id=w.id,
         vnet=vnet_id,
-        prefixes=both(p.address_prefix, p.address_prefixes),
+        prefixes=_some(both(p.address_prefix, p.address_prefixes), f"subnet {w.id} has no prefix"),
         nsg=ref(p.network_security_group),
         route_table=ref(p.route_table),
         nat_gateway=ref(p.nat_gateway),
@@ -422,12 +432,14 @@ def subnet(w: SubnetWire, vnet_id: str) -> r.Subnet:
 
 def peering(w: PeeringWire) -> r.Peering:
     p = w.properties
+    if p.peering_state.lower() not in _PEERING_STATES:
+        raise msgspec.ValidationError(f"peering state {p.peering_state!r}")
     return r.Peering(
         id=w.id,
         remote=ref(p.remote_virtual_network),
-        connected=(p.peering_state or "").lower() == "connected",
+        connected=p.peering_state.lower() == "connected",
         access=p.allow_virtual_network_access is not False,
-        use_remote_gateways=bool(p.use_remote_gateways),
+        use_remote_gateways=p.use_remote_gateways,
         allow_gateway_transit=bool(p.allow_gateway_transit),
         remote_prefixes=prefixes_of(p.remote_virtual_network_address_space) or prefixes_of(p.remote_address_space),
         local_subnets=_peered(p, p.local_subnet_names),
@@ -463,7 +475,7 @@ def virtual_network(w: VnetWire, t: r.Tenant) -> None:
 class RuleProperties(Wire):
     access: str
     direction: str
-    priority: int
+    priority: Priority
     protocol: str
     source_port_range: str | None = None
     source_port_ranges: list[str] | None = None
@@ -484,7 +496,7 @@ class RuleWire(Wire):
 
 
 class NsgProperties(Wire):
-    security_rules: list[RuleWire] | None = None
+    security_rules: list[RuleWire]
     default_security_rules: list[RuleWire] | None = None
 
 
@@ -545,7 +557,7 @@ def rule(w: RuleWire) -> r.Rule:
 
 def security_group(w: NsgWire, t: r.Tenant) -> None:
     p = w.properties
-    rules = [rule(x) for x in (*(p.security_rules or ()), *(p.default_security_rules or ()))]
+    rules = [rule(x) for x in (*p.security_rules, *(p.default_security_rules or ()))]
     if not p.default_security_rules:
         rules.extend(default_rules(w.id))
     t.nsgs.setdefault(key(w.id), r.Nsg(w.id, tuple(sorted(rules, key=lambda x: x.priority))))
@@ -558,7 +570,7 @@ class AdminItem(Wire):
 class AdminRuleProperties(Wire):
     access: str
     direction: str
-    priority: int
+    priority: Priority
     protocol: str
     sources: list[AdminItem] | None = None
     destinations: list[AdminItem] | None = None
@@ -602,7 +614,7 @@ def admin_rules(w: AdminAnswer, t: r.Tenant) -> None:
 class EffectiveRuleWire(Wire):
     access: str
     direction: str
-    priority: int
+    priority: Priority
     protocol: str
     name: str = ""
     source_port_range: str | None = None
@@ -685,7 +697,7 @@ class RouteWire(Wire):
 
 
 class RouteTableProperties(Wire):
-    routes: list[RouteWire] | None = None
+    routes: list[RouteWire]
     disable_bgp_route_propagation: bool | None = None
     disable_peering_route: str | None = None
 
@@ -714,7 +726,7 @@ def route_table(w: RouteTableWire, t: r.Tenant) -> None:
         key(w.id),
         r.RouteTable(
             id=w.id,
-            routes=tuple(route(x) for x in p.routes or ()),
+            routes=tuple(route(x) for x in p.routes),
             propagation_off=bool(p.disable_bgp_route_propagation),
             peering_routes_off=(p.disable_peering_route or "").lower() == "all",
         ),
@@ -988,7 +1000,7 @@ class Action(Wire):
 class CollectionWire(Wire):
     name: str | None = None
     rule_collection_type: str | None = None
-    priority: int | None = None
+    priority: Priority | None = None
     action: Action | None = None
     rules: list[NetworkRuleWire] | None = None
 
@@ -999,8 +1011,8 @@ class ClassicCollectionWire(Wire):
 
 
 class GroupProperties(Wire):
-    priority: int | None = None
-    rule_collections: list[CollectionWire] | None = None
+    rule_collections: list[CollectionWire]
+    priority: Priority | None = None
 
 
 class GroupWire(Wire):
@@ -1040,9 +1052,11 @@ def collection(w: CollectionWire, name: str, where: str, classic: bool) -> r.Net
         if action == "dnat" or "nat" in (w.rule_collection_type or "").lower():
             return None
         raise msgspec.ValidationError(f"rule collection {name!r} has no action or no priority")
+    if w.rules is None:
+        raise msgspec.ValidationError(f"rule collection {name!r} has no list of rules")
     chosen = tuple(
         network_rule(x, f"{where}/{name}", classic or (x.rule_type or "").lower() == "networkrule")
-        for x in w.rules or ()
+        for x in w.rules
         if classic or (x.rule_type or "").lower() not in _NO_NETWORK_RULE
     )
     return r.NetworkCollection(name, w.priority, action == "allow", chosen) if chosen else None
@@ -1050,7 +1064,7 @@ def collection(w: CollectionWire, name: str, where: str, classic: bool) -> r.Net
 
 def collection_group(w: GroupWire, t: r.Tenant) -> None:
     p = w.properties
-    found = [collection(c, c.name or "", w.id, False) for c in p.rule_collections or ()]
+    found = [collection(c, c.name or "", w.id, False) for c in p.rule_collections]
     if p.priority is None:
         raise msgspec.ValidationError("rule collection group has no priority")
     made = r.RuleCollectionGroup(w.id, parent_of(w.id), p.priority, tuple(c for c in found if c))
@@ -1130,6 +1144,11 @@ def firewall(w: FirewallWire, t: r.Tenant) -> None:
     p = w.properties
     configurations = [c.properties for c in p.ip_configurations or ()]
     hub = p.hub_ip_addresses or HubIpAddresses()
+    listed = hub.public_ips is not None and hub.public_ips.addresses is not None
+    if p.ip_configurations is None and not (p.virtual_hub and listed):
+        raise msgspec.ValidationError("neither IP configurations nor a virtual hub and its addresses")
+    if p.firewall_policy is None and p.network_rule_collections is None:
+        raise msgspec.ValidationError("neither a firewall policy nor rules of its own")
     classic = [
         collection(c.properties or CollectionWire(), c.name or "", w.id, True) for c in p.network_rule_collections or ()
     ]
@@ -1157,7 +1176,7 @@ def firewall(w: FirewallWire, t: r.Tenant) -> None:
 
 
 class IpGroupProperties(Wire):
-    ip_addresses: list[str] | None = None
+    ip_addresses: list[str]
 
 
 class IpGroupWire(Wire):
@@ -1166,7 +1185,7 @@ class IpGroupWire(Wire):
 
 
 def ip_group(w: IpGroupWire, t: r.Tenant) -> None:
-    t.ip_groups.setdefault(key(w.id), tuple(w.properties.ip_addresses or ()))
+    t.ip_groups.setdefault(key(w.id), tuple(w.properties.ip_addresses))
 
 
 # ---- gateways and Virtual WAN

@@ -84,7 +84,8 @@ class FirewallRules:
             for rule in collection.rules:
                 doubts = tuple(_doubts(rule))
                 # A Deny of some hosts by name leaves the rest as it is.
-                if _concerns(rule) and (collection.allow or not rule.fqdns):
+                by_name = rule.fqdns and not (rule.destinations or rule.destination_groups)
+                if _concerns(rule) and (collection.allow or not by_name):
                     yield self._line(rule, collection.allow, doubts)
 
     def _line(self, rule: NetworkRule, allow: bool, doubts: tuple[str, ...]) -> Line:
@@ -101,7 +102,7 @@ class FirewallRules:
             accesses=frozenset({ALLOW if allow else DENY}),
             destinations=destinations & PUBLIC[V4],
             sources=sources if sources != EVERYTHING[V4] else None,
-            unresolved=(*unseen, *(HOST + fqdn for fqdn in rule.fqdns)),
+            unresolved=(*unseen, *(HOST + fqdn for fqdn in rule.fqdns if allow)),
             unseen_sources=unseen_sources,
             maybe_sources=EVERYTHING[V4] if unseen_sources else EMPTY[V4],
             conditions=(*(f"{field} {rule.id}" for field in rule.unknown_fields), *doubts),

@@ -250,6 +250,11 @@ def holds_port(ranges: Iterable[str], port: int = PORT) -> bool | None:
     return False if spans and None not in spans else None
 
 
+def all_ports(ranges: Iterable[str]) -> bool:
+    """Whether every text is `*`, a port or a range of ports."""
+    return all(_ports(text) is not None for text in ranges)
+
+
 def any_port(ranges: Sequence[str]) -> bool:
     """Whether the source ports are not restricted."""
     reached, spans = 0, sorted(span for span in map(_ports, ranges) if span is not None)
@@ -266,9 +271,10 @@ def _ports(text: str) -> tuple[int, int] | None:
         return 0, 65535
     low, dash, high = text.partition("-")
     try:
-        return int(low), int(high if dash else low)
+        first, last = int(low), int(high if dash else low)
     except ValueError:
         return None
+    return (first, last) if 0 <= first <= last <= 65535 else None
 
 
 _REASONS = {

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet
 from auditor.model.resources import Rule
-from auditor.network.lines import ALLOW, ALWAYS, DENY, PASS, Line, LineList, any_port, holds_port, not_known
+from auditor.network.lines import ALLOW, ALWAYS, DENY, PASS, Line, LineList, all_ports, any_port, holds_port, not_known
 from auditor.network.tags import Tags, is_tag
 
 _NSG = {"allow": ALLOW, "deny": DENY}
@@ -50,6 +50,8 @@ def _doubts(rule: Rule, accesses: Mapping[str, str], port: bool | None) -> Itera
         yield f"malformed protocol={rule.protocol!r} {rule.id}"
     if port is None:
         yield f"malformed ports={','.join(rule.ports)!r} {rule.id}"
+    if not all_ports(rule.source_ports):
+        yield f"malformed source ports={','.join(rule.source_ports)!r} {rule.id}"
     if not rule.sources and not rule.source_groups:
         yield f"malformed source='' {rule.id}"
     if not rule.destinations and not rule.destination_groups:
@@ -83,7 +85,7 @@ def _line(rule: Rule, tags: Tags, bits: int, accesses: Mapping[str, str], doubts
         unseen_sources=unseen,
         maybe_sources=maybe,
         conditions=doubts,
-        source_ports=not any_port(rule.source_ports),
+        source_ports=all_ports(rule.source_ports) and not any_port(rule.source_ports),
         excerpt=tags.rests_on_excerpt(rule.destinations),
     )
 
