@@ -84,7 +84,7 @@ _ENUMS = """
 type location state quotaId billingAccountAgreementType billingAccountType billingAccountSubType
 subscriptionWorkloadType sku code orchestrationMode privateIPAddressVersion peeringState access direction protocol
 protocols ipProtocols ruleType ruleCollectionType nextHopType source origin disablePeeringRoute destinationType
-gatewayType connectionType threatIntelMode sourceGeoLocations destinationGeoLocations
+gatewayType connectionType threatIntelMode sourceGeoLocations destinationGeoLocations provisioningState
 """
 _TIMES = "createdTime createdAt timeCreated"
 _PORTS = "sourcePortRange sourcePortRanges destinationPortRange destinationPortRanges destinationPorts"
@@ -97,7 +97,7 @@ _COMPARED = """
 addressPrefix addressPrefixes sourceAddressPrefix sourceAddressPrefixes destinationAddressPrefix
 destinationAddressPrefixes expandedSourceAddressPrefix expandedDestinationAddressPrefix sourceAddresses
 destinationAddresses destinations ipAddresses nextHop nextHops nextHopIpAddress nextHopIpAddresses network
-privateIPAddress privateRanges
+privateIPAddress privateRanges destinationServiceTags
 """
 _ADDRESSES = frozenset(_COMPARED.split())
 _SNAT_RANGES = "Network.SNAT.PrivateRanges"  # of classic firewalls: one string, commas between

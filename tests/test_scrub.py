@@ -290,6 +290,9 @@ def test_every_field_with_text_has_a_treatment():
         "sourceIpGroups",
         "destinationIpGroups",
         "sourceKubeSelectorGroups",
+        "localSubnetNames",
+        "remoteSubnetNames",
+        "labels",
     }
     wires = [info for w in decode.Wire.__subclasses__() if isinstance(info := type_info(w), StructType)]
     assert {f.encode_name for w in wires for f in w.fields if holds_text(f.type)} - told == names
@@ -445,7 +448,8 @@ def test_a_peering_to_a_virtual_hub_is_still_seen_as_one(both):
     """The network of a hub is known by its name's beginning, which stays; the rest of the name does not."""
     world = Lone()
     hub = "/subscriptions/5d0a8fbe-0000-4000-8000-000000000001/resourceGroups/RG_x/providers/Microsoft.Network"
-    peering = {"remoteVirtualNetwork": ref(f"{hub}/virtualNetworks/HV_hub-weu_ab12"), "peeringState": "Connected"}
+    remote = ref(f"{hub}/virtualNetworks/HV_hub-weu_ab12")
+    peering = {"remoteVirtualNetwork": remote, "peeringState": "Connected", "useRemoteGateways": True}
     world.vnet["properties"]["virtualNetworkPeerings"] = [
         part(world.vnet, "virtualNetworkPeerings", "RemoteVnetToHubPeering", peering)
     ]
