@@ -71,6 +71,8 @@ READING_ACTIONS = re.compile(
 )
 """The ends of the paths that are asked with POST and change nothing. There is no other POST."""
 
+_LEADS_BACK = "RepeatedNextLink"
+_TOKENS = 3  # that are tried before a 401 counts as an answer
 _LONGEST_LOOK = 10  # seconds between looks for the answer of an action
 QUERIES = "/providers/Microsoft.ResourceGraph/resources?api-version=2021-03-01"
 """Where Resource Graph is asked, in the api-version of azure-mgmt-resourcegraph 8."""
@@ -207,12 +209,26 @@ class Arm:
         seen = set[str]()
         while address:
             seen.add(self._url(address))
-            page = await self._decoded(client, address, _PAGE)
+            page, wrong = await self._leading_on(client, address, seen)
             address = page.next_link or ""
-            wrong = self._wrong(address, seen)
             yield [bytes(document) for document in page.value], "" if wrong else address
             if wrong:
                 raise wrong
+
+    async def _leading_on(self, client: str, address: str, seen: set[str]) -> tuple[Page, Refused | None]:
+        """A page, and what is wrong with where it leads; one that leads back is asked for again."""
+        for tries in range(self._patience.statuses + 1):
+            await self._pause(tries)
+            page: Page = await self._decoded(client, address, _PAGE)
+            wrong = self._wrong(page.next_link or "", seen)
+            if wrong is None or wrong.code != _LEADS_BACK:
+                break
+        return page, wrong
+
+    async def _pause(self, tries: int) -> None:
+        """Before a repeat of what came and cannot be used."""
+        if tries:
+            await asyncio.sleep(min(self._patience.backoff * 2 ** (tries - 1), self._patience.backoff_max))
 
     async def document(self, client: str, address: str) -> bytes:
         """The one document at an address. Raises Refused."""
@@ -256,7 +272,7 @@ class Arm:
         if parts.scheme != "https" or not (host == self._host or host.endswith(f".{self._host}")):
             return Refused(200, "ForeignNextLink", f"The next page is said to be at {host}, which is not {self._host}.")
         if address in seen:
-            return Refused(200, "RepeatedNextLink", "The listing leads back to a page that was already read.")
+            return Refused(200, _LEADS_BACK, "The listing leads back to a page that was already read.")
         return None
 
     def _url(self, address: str) -> str:
@@ -270,8 +286,7 @@ class Arm:
     ) -> Any:
         """The decoded body; one that is not whole JSON was damaged on the way and is asked for again."""
         for tries in range(self._patience.statuses + 1):
-            if tries:
-                await asyncio.sleep(min(self._patience.backoff * 2 ** (tries - 1), self._patience.backoff_max))
+            await self._pause(tries)
             body = await ask()
             try:
                 return decoder.decode(body)
@@ -289,10 +304,10 @@ class Arm:
     ) -> AsyncHttpResponse:
         """A response of an accepted status; `content` makes it a POST.
 
-        There is a second try with a new token (401) or another api-version (one not known here).
+        There are more tries with a new token (401) or another api-version (one not known here).
         """
         path = urlsplit(address).path
-        for last in (False, True):
+        for last in (False,) * (_TOKENS - 1) + (True,):
             response = await self._send(client, self._versioned(address), content)
             if response.status_code in accepted:
                 return response

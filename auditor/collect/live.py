@@ -63,6 +63,27 @@ async def _run(
             raise _first(group) from None
 
 
+class _Overview:
+    """What the list of all resources tells of a subscription: its oldest resource of those that are not listed
+    otherwise, and where there are gateways: resource groups as Azure spells them first, by kind and group."""
+
+    def __init__(self) -> None:
+        self.oldest: tuple[str, bytes] | None = None
+        self.places: dict[tuple[str, str], str] = {}
+
+    def needs(self, document: Document, kind: str, raw: bytes) -> bool:
+        """Whether it takes this document to tell that; `kind` is in lower case."""
+        if kind in listings.OF_RESOURCE_GROUP:
+            name = group_of(document.id)
+            self.places.setdefault((kind, name.lower()), name)
+            return True
+        created = (document.created_time or "")[:19]
+        if not created or kind in listings.LISTED or (self.oldest and created >= self.oldest[0]):
+            return False
+        self.oldest = created, raw
+        return True
+
+
 class Collection:
     """One collection under way."""
 
@@ -84,6 +105,8 @@ class Collection:
         self._plan = graph.Plan()
         self._doubled: set[int] = set()  # hashes of ids that came by queries which then failed
         self._unanswered: set[tuple[str, str]] = set()  # kinds, by subscription, of such queries
+        self._came: set[int] = set()  # hashes of all ids that came by query
+        self._expected: dict[tuple[str, str], set[int]] = {}  # those that should, by kind and subscription
         self._places: list[tuple[Listing, str]] = []  # resource groups whose gateways should come by query
         self._parents: dict[tuple[str, str], tuple[Listing, str]] = {}  # whose children should come by query
         self._parents_seen: set[tuple[str, str]] = set()  # and do
@@ -194,25 +217,19 @@ class Collection:
             pass
 
     async def _resources(self, group: TaskGroup, scope: str) -> None:
-        """The list of everything: keeps the oldest resource, and asks for gateways where there are some."""
-        oldest: tuple[str, bytes] | None = None
-        places: dict[tuple[str, str], str] = {}  # resource groups as Azure spells them first, by kind and group
+        """The list of everything: keeps the oldest resource, asks for gateways where there are some, and tells what
+        Resource Graph should show."""
+        overview, subscription = _Overview(), subscription_of(scope)
 
         def useful(page: list[bytes]) -> list[bytes]:
-            nonlocal oldest
             kept = []
             for raw, document in self._reader.understood(listings.RESOURCES, scope, page):
                 kind = (document.type or "").lower()
-                if kind in listings.OF_RESOURCE_GROUP:
-                    group_name = group_of(document.id)
-                    places.setdefault((kind, group_name.lower()), group_name)
-                elif (created := document.created_time) and kind not in listings.LISTED:
-                    if oldest and created[:19] >= oldest[0]:
-                        continue
-                    oldest = created[:19], raw
-                else:
-                    continue
-                kept.append(raw)
+                if queried := self._queried(kind, subscription):
+                    self._expected.setdefault((queried, subscription), set()).add(hash(key(document.id)))
+                    raw = msgspec.json.encode({"id": document.id, "type": document.type})  # enough for a resume
+                if overview.needs(document, kind, raw) or queried:
+                    kept.append(raw)
             return kept
 
         async for page in self._reader.pages(listings.RESOURCES, scope, change=useful, aside=True):
@@ -220,11 +237,11 @@ class Collection:
         kept = self._writer.recorded.get(f"oldest {scope}")
         if kept:
             self._reader.again(kept[0])
-        elif oldest:
-            self._reader.keep(f"oldest {scope}", listings.RESOURCES.kind, [oldest[1]])
-        for (kind, _), name in sorted(places.items()):
+        elif overview.oldest:
+            self._reader.keep(f"oldest {scope}", listings.RESOURCES.kind, [overview.oldest[1]])
+        for (kind, _), name in sorted(overview.places.items()):
             listing, place = listings.OF_RESOURCE_GROUP[kind], f"{scope}/resourceGroups/{name}"
-            if self._plan.lists(listing.kind, subscription_of(scope)):
+            if self._plan.lists(listing.kind, subscription):
                 group.create_task(self._plain(group, listing, place))
             else:
                 self._places.append((listing, place))
@@ -242,6 +259,11 @@ class Collection:
         plan = await graph.plan(self._arm, guids, count=count, concurrency=self._options.max_concurrency)
         self._writer.page("plan", [msgspec.json.encode(plan)], aside=True)
         return plan
+
+    def _queried(self, kind: str, subscription: str) -> str:
+        """The kind, as Azure spells it, of what Resource Graph should show; "" where Resource Manager lists it."""
+        spelt = graph.SEEN[kind].kind if kind in graph.SEEN else ""
+        return "" if self._plan.lists(spelt, subscription) else spelt
 
     async def _query(self, group: TaskGroup, query: graph.Query) -> None:
         """The rows of a query. Where it fails, Resource Manager lists what it was about, but for what is there."""
@@ -261,6 +283,7 @@ class Collection:
             log.warning("query of %s: %s; Resource Manager is asked instead", ", ".join(query.kinds), refused)
             self._writer.page(given_up, [], aside=True)
             failed = True
+        self._came |= came
         if failed:
             self._doubled |= came
             self._instead(group, query)
@@ -282,13 +305,20 @@ class Collection:
                 self._listed(group, listing, f"/subscriptions/{subscription}")
 
     async def _unshown(self) -> None:
-        """Asks Resource Manager where no query showed what is listed below a resource, or below a resource group: it
-        says whether that may be read."""
+        """Asks Resource Manager for what no query showed: of what its list of all resources names, and of what is
+        listed below a resource or a resource group. It says whether that may be read."""
+        missing = {place for place, ids in self._expected.items() if not ids <= self._came}
+        for kind, subscription in sorted(missing - self._unanswered):
+            log.info("Resource Graph does not show all %s of /subscriptions/%s: they are listed", kind, subscription)
         self._plan, parents = graph.Plan(), self._parents
-        unanswered = [place for place in self._places if (place[0].kind, subscription_of(place[1])) in self._unanswered]
+        self._doubled |= self._came if missing else set()
         async with TaskGroup() as group:
-            for listing, place in unanswered:
-                group.create_task(self._plain(group, listing, place))
+            for listing, place in self._places:
+                if (listing.kind, subscription_of(place)) in self._unanswered | missing:
+                    group.create_task(self._plain(group, listing, place))
+            for kind, subscription in sorted(missing - self._unanswered):
+                if (listing := graph.listing(kind)) in listings.LISTED_AT_ONCE:
+                    self._listed(group, listing, f"/subscriptions/{subscription}")
             for (kind, parent), (listing, scope) in sorted(parents.items()):
                 shown = (graph.shows(kind), parent) in self._parents_seen
                 if not shown or (kind, subscription_of(scope)) in self._unanswered:

@@ -9,35 +9,48 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
 
-from auditor.model.ids import group_of, key, kind_of, name_of, subscription_of
+from auditor.model.ids import key, kind_of, name_of, subscription_of
 from tests.cloud.answers import error, reply
 from tests.cloud.lists import Doc, Lists, places
 
 _QUERY = re.compile(r"(\w+) \| where type (?:in~ \((?P<many>[^)]*)\)|=~ (?P<one>'[^']*')) \| (?P<rest>.*)")
 _PROJECT = re.compile(r"project ([\w, ]+) \| order by id asc")
 _SUMMARIZE = "summarize resources = count() by subscriptionId, type | order by subscriptionId asc, type asc"
+COLUMNS = ["id", "name", "type", "location", "tags", "sku", "zones", "properties"]
 _MOST = 1000
 _VM_KINDS = ("microsoft.compute/virtualmachines", "microsoft.compute/virtualmachinescalesets/virtualmachines")
 _CONTAINERS = ("microsoft.resources/subscriptions", "microsoft.resources/subscriptions/resourcegroups")
 
 
-class Graph:
-    """One tenant's Resource Graph. `hidden` names subscriptions that it does not show; `pages` are those it gave out: of
-    which query and subscriptions, from which row."""
+class Row(NamedTuple):
+    """A row with every column, as bytes, and by what rows are found and sorted."""
 
-    def __init__(self, lists: Lists, *, hidden: Collection[str] = (), payload: int = 16 << 20) -> None:
+    id: str
+    subscription: str
+    kind: str
+    whole: bytes
+
+
+class Graph:
+    """One tenant's Resource Graph. `hidden` names subscriptions that it does not show, `late` ids of resources that have
+    not arrived yet; `pages` are those it gave out: of which query and subscriptions, from which row."""
+
+    def __init__(
+        self, lists: Lists, *, hidden: Collection[str] = (), late: Collection[str] = (), payload: int = 16 << 20
+    ) -> None:
+        self.pages: list[tuple[str, int]] = []
         self._lists = lists
         self._hidden = set(hidden)
+        self._late = set(map(key, late))
         self._payload = payload
-        self._tables: dict[tuple[str, str], list[Doc]] | None = None
+        self._tables: dict[tuple[str, str], list[Row]] | None = None
         self._answers: dict[str, list[bytes]] = {}
-        self.pages: list[tuple[str, int]] = []
 
     def post(self, body: bytes) -> web.Response:
         """The page that was asked for."""
@@ -50,7 +63,7 @@ class Graph:
             rows = self._rows(asked["query"], {each.lower() for each in subscriptions})
             if rows is None:
                 return _bad("ParserFailure", "Query is invalid.")
-            self._answers[name] = [msgspec.json.encode(row) for row in rows]
+            self._answers[name] = rows
         return self._page(self._answers[name], options, f"{hash(name)}")
 
     def _page(self, rows: list[bytes], options: Doc, name: str) -> web.Response:
@@ -70,33 +83,49 @@ class Graph:
         answer = {"totalRecords": len(rows), "count": len(page), "resultTruncated": "false", "facets": []}
         return reply({**answer, **token, "data": msgspec.Raw(body)})
 
-    def _rows(self, query: str, subscriptions: set[str]) -> list[Doc] | None:
+    def _rows(self, query: str, subscriptions: set[str]) -> list[bytes] | None:
         parts = _QUERY.fullmatch(query)
         if not parts:
             return None
         kinds = re.findall(r"'([^']*)'", parts["many"] or parts["one"])
-        found = [row for kind in kinds for row in self._table(parts[1], kind) if row["subscriptionId"] in subscriptions]
+        found = [row for kind in kinds for row in self._table(parts[1], kind) if row.subscription in subscriptions]
         if parts["rest"] == _SUMMARIZE:
-            counts = Counter((row["subscriptionId"], row["type"]) for row in found)
-            return [{"subscriptionId": s, "type": kind, "resources": n} for (s, kind), n in sorted(counts.items())]
+            counts = Counter((row.subscription, row.kind) for row in found)
+            named = ({"subscriptionId": s, "type": kind, "resources": n} for (s, kind), n in sorted(counts.items()))
+            return [msgspec.json.encode(each) for each in named]
         project = _PROJECT.fullmatch(parts["rest"])
-        columns = project[1].split(", ") if project else []
-        in_order = sorted(found, key=lambda row: row["id"])
-        return [{column: row[column] for column in columns} for row in in_order] if project else None
+        if not project:
+            return None
+        if len(kinds) > 1:
+            found.sort()
+        columns = project[1].split(", ")
+        return [row.whole if columns == COLUMNS else _projected(row.whole, columns) for row in found]
 
-    def _table(self, table: str, kind: str) -> list[Doc]:
+    def prepare(self) -> None:
+        """Make the tables, which takes a while for a large tenant, before anybody asks."""
+        self._tables = {}
+        for resource_id, raw in self._lists.by_id.items():
+            doc = msgspec.json.decode(raw)
+            kind, subscription = kind_of(resource_id), subscription_of(resource_id)
+            if resource_id in self._late:
+                continue
+            if subscription not in self._hidden and not self._refused(resource_id, kind, doc, raw):
+                row = Row(doc["id"], subscription, kind, msgspec.json.encode(_columns(kind, doc)))
+                self._tables.setdefault((_table_of(kind), kind), []).append(row)
+        for rows in self._tables.values():
+            rows.sort()
+
+    def _table(self, table: str, kind: str) -> list[Row]:
         if self._tables is None:
-            self._tables = {}
-            for resource_id, raw in self._lists.by_id.items():
-                row = _row(resource_id, msgspec.json.decode(raw))
-                if row["subscriptionId"] not in self._hidden and not self._refused(resource_id, row, raw):
-                    self._tables.setdefault((_table_of(row["type"]), row["type"]), []).append(row)
+            self.prepare()
+        assert self._tables is not None
         return self._tables.get((table.lower(), kind.lower()), [])
 
-    def _refused(self, resource_id: str, row: Doc, raw: bytes) -> bool:
+    def _refused(self, resource_id: str, kind: str, doc: Doc, raw: bytes) -> bool:
         refusals = self._lists.refusals
-        listed = places(resource_id, row["type"], msgspec.json.decode(raw), raw)
-        return resource_id in refusals or any(path in refusals for path, _ in listed)
+        if not refusals:
+            return False
+        return resource_id in refusals or any(path in refusals for path, _ in places(resource_id, kind, doc, raw))
 
 
 def _table_of(kind: str) -> str:
@@ -107,24 +136,26 @@ def _table_of(kind: str) -> str:
     return "networkresources" if kind == "microsoft.network/firewallpolicies/rulecollectiongroups" else "resources"
 
 
-def _row(resource_id: str, doc: Doc) -> Doc:
-    kind = kind_of(resource_id)
+def _columns(kind: str, doc: Doc) -> Doc:
+    """Every column a collector may ask for. Those that a resource does not have are null or empty."""
     properties: Any = doc.get("properties")
     if kind in _VM_KINDS and isinstance(properties, dict) and "instanceView" in properties:
         states: list[Doc] = properties.pop("instanceView").get("statuses") or []
-        power: Callable[[Doc], bool] = lambda status: str(status.get("code")).startswith("PowerState/")  # noqa: E731
-        properties["extended"] = {"instanceView": {"powerState": next(filter(power, states), None)}}
+        power = [status for status in states if str(status.get("code")).startswith("PowerState/")]
+        properties["extended"] = {"instanceView": {"powerState": power[0] if power else None}}
     return {
-        **dict.fromkeys(("tags", "sku", "plan", "identity", "zones", "extendedLocation")),
-        **dict.fromkeys(("kind", "managedBy", "location"), ""),
-        **{name: value for name, value in doc.items() if name in ("tags", "sku", "zones", "location", "kind")},
         "id": doc["id"],
         "name": doc.get("name", name_of(doc["id"])),
         "type": kind,
-        "resourceGroup": group_of(doc["id"]).lower(),
-        "subscriptionId": subscription_of(key(doc["id"])),
+        "location": doc.get("location", ""),
+        **{name: doc.get(name) for name in ("tags", "sku", "zones")},
         "properties": properties,
     }
+
+
+def _projected(whole: bytes, columns: list[str]) -> bytes:
+    row = msgspec.json.decode(whole)
+    return msgspec.json.encode({column: row[column] for column in columns})
 
 
 def _bad(code: str, message: str) -> web.Response:

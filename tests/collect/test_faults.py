@@ -139,7 +139,9 @@ def test_an_answer_that_does_not_come_is_a_gap(collected):
 
 def test_a_listing_that_comes_back_ends(collected):
     """A nextLink seen before is a gap; what was read until then is kept once."""
-    with serve(tenant(), faults=[Fault(f"{Sub(0).guid}/providers/Microsoft.Network{NSGS}", "repeat")]) as server:
+    with serve(
+        tenant(), faults=[Fault(f"{Sub(0).guid}/providers/Microsoft.Network{NSGS}", "repeat", times=FOREVER)]
+    ) as server:
         result = collected(server)
     assert [(gap.kind, gap.code) for gap in result.gaps] == [
         ("Microsoft.Network/networkSecurityGroups", "RepeatedNextLink")

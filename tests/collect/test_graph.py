@@ -174,6 +174,26 @@ def test_a_subscription_that_is_not_shown_is_listed(both):
     assert any(address.startswith(disks) for _, address in server.requests)
 
 
+def crowd() -> list[dict[str, Any]]:
+    """One document of each kind, among so many subscriptions that it is worth counting."""
+    taken = {Sub(number).guid for number in range(5)}
+    return [*everything(), *(doc for doc in many(24, 1) if taken.isdisjoint(doc["id"].split("/")))]
+
+
+@pytest.mark.parametrize("source", ["graph", "auto"])
+@pytest.mark.parametrize("kind", ["virtualMachines", "networkInterfaces", "loadBalancers", "connections"])
+def test_a_resource_that_is_not_shown_is_found(both, kind, source):
+    """Resource Graph lags, or leaves a resource out for any other reason: the list of all resources tells of it, and
+    its kind is listed in that subscription."""
+    documents = everything() if source == "graph" else crowd()
+    late = [d["id"] for d in documents if d["id"].split("/")[-2] == kind][:1]
+    whole = encoded(documents)
+    with serve(whole, graph=Graph(Lists(whole), late=late)) as server:
+        lists, rows = both(server, source)
+    assert late
+    same(lists, rows)
+
+
 def test_permissions_that_are_not_told_are_none(both):
     """Who may not see the own permissions cannot know what is left out: everything is listed."""
     with serve(encoded(everything()), faults=[forbidden("/permissions")]) as server:
