@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--vms", type=int, default=100, help="in each subscription")
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--page-size", type=int, default=1000)
-    parser.add_argument("--fault-rate", type=float, default=0, help="share of the answers that are a 500")
+    parser.add_argument("--fault-rate", type=float, default=0, help="share of the answers that go wrong, in all ways")
     parser.add_argument("--bucket", nargs=2, type=float, default=READS, metavar=("TOKENS", "RATE"),
                         help="of each subscription (as Azure says: 250 25)")  # fmt: skip
     parser.add_argument("--quota", nargs=2, type=float, default=(QUERIES, WINDOW), metavar=("QUERIES", "SECONDS"),

@@ -12,7 +12,7 @@ import sys
 
 from auditor.snapshot import Snapshot
 from tests.cloud.compose import encoded, many
-from tests.cloud.faults import Fault
+from tests.cloud.faults import everything_at_once
 from tests.cloud.server import serve
 from tests.cloud.throttling import Throttling
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--many", nargs=2, type=int, metavar=("SUBSCRIPTIONS", "VMS"), help="plain VMs, made up")
     parser.add_argument("--latency", type=float, default=0, help="seconds before each answer")
     parser.add_argument("--page-size", type=int, default=1000)
-    parser.add_argument("--fault-rate", type=float, default=0, help="share of the answers that are a 500")
+    parser.add_argument("--fault-rate", type=float, default=0, help="share of the answers that go wrong, in all ways")
     parser.add_argument("--bucket", nargs=2, type=float, metavar=("TOKENS", "RATE"), help="of each subscription")
     parser.add_argument("--quota", nargs=2, type=float, metavar=("QUERIES", "SECONDS"), help="of Resource Graph")
     options = parser.parse_args()
@@ -35,10 +35,11 @@ def main() -> None:
         documents, gaps = encoded(many(*options.many)), []
     else:
         parser.error("a snapshot or --many")
-    faults = [Fault(times=1 << 60, chance=options.fault_rate)] if options.fault_rate else []
+    faults = everything_at_once(options.fault_rate) if options.fault_rate else []
     throttling = Throttling(options.bucket, options.quota)
     serving = {"latency": options.latency, "page_size": options.page_size, "faults": faults, "throttling": throttling}
     with serve(documents, gaps, **serving) as server:
+        server.endpoint.graph.prepare()
         print(json.dumps(server.environment), flush=True)
         for _ in sys.stdin:
             print(json.dumps({"requests": server.requests, "turned_down": throttling.refused}), flush=True)

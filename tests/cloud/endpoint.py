@@ -239,7 +239,13 @@ async def _truncated(fault: Fault, request: web.Request, whole: web.Response) ->
 
 
 async def _repeated(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
-    return reply({**msgspec.json.decode(_bytes(whole)), "nextLink": str(request.url)})
+    answer = msgspec.json.decode(_bytes(whole))
+    return reply({**answer, "nextLink": str(request.url)}, whole.status) if "value" in answer else whole
+
+
+async def _hung(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
+    await asyncio.sleep(fault.seconds)
+    return whole
 
 
 def _bytes(response: web.Response) -> bytes:
@@ -254,4 +260,5 @@ _FAULTS: dict[str, Callable[[Fault, web.Request, web.Response], Awaitable[web.St
     "malformed": _malformed,
     "truncated": _truncated,
     "repeat": _repeated,
+    "hang": _hung,
 }

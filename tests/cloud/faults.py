@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Way = Literal["answer", "refuse-connection", "cut", "malformed", "truncated", "repeat"]
+ALWAYS = 1 << 60
+"""As many times as anybody asks."""
+
+Way = Literal["answer", "refuse-connection", "cut", "malformed", "truncated", "repeat", "hang"]
 
 
 @dataclass
@@ -20,7 +23,8 @@ class Fault:
     cut                the connection is closed in the middle of the body
     malformed          200, but something else than JSON
     truncated          200, a complete answer with half the JSON
-    repeat             200, but nextLink is the address just asked for
+    repeat             200, but a list's nextLink is the address just asked for
+    hang               nothing for `seconds`
     """
 
     where: str = ""
@@ -33,6 +37,7 @@ class Fault:
     message: str = "The server encountered an internal error."
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    seconds: float = 2
 
     def strikes(self, address: str, dice: random.Random) -> bool:
         """Whether this request goes wrong; counts it if so."""
@@ -64,3 +69,21 @@ def forbidden(where: str, times: int = 1 << 30) -> Fault:
     """403 as ARM says it."""
     message = "The client 'auditor' does not have authorization to perform this action over this scope."
     return Fault(where, times=times, status=403, code="AuthorizationFailed", message=message)
+
+
+def everything_at_once(share: float, *, hang: float = 0) -> list[Fault]:
+    """Every way in which an answer can fail and come right later, each as often; together this share of the answers.
+
+    Where `hang` is given, some take that many seconds.
+    """
+    ways = [
+        Fault(status=500),
+        Fault(status=503, code="ServerBusy", headers={"Retry-After": "0"}),
+        Fault(status=504, body=b"<html>Gateway Timeout</html>"),
+        throttled(seconds=0),
+        Fault(status=401, code="ExpiredAuthenticationToken"),
+        *(Fault(way=way) for way in ("refuse-connection", "cut", "malformed", "truncated", "repeat")),
+        *([Fault(way="hang", seconds=hang)] if hang else []),
+    ]
+    chance = 1 - (1 - share) ** (1 / len(ways))  # the first that strikes is it
+    return [replace(fault, times=ALWAYS, chance=chance) for fault in ways]
