@@ -275,8 +275,10 @@ async def plan(arm: Arm, subscriptions: Collection[str], *, count: bool, concurr
         log.warning("Resource Graph does not answer (%s): everything is listed by Resource Manager", refused)
         return Plan()
     made = arranged(readable, counts, concurrency)
-    log.debug("plan: %d queries of Resource Graph, %d lists of Resource Manager besides those below other resources",
-              len(made.queries), sum(map(len, made.listed.values())))  # fmt: skip
+    log.debug("plan: %d queries of Resource Graph, each of one page or more", len(made.queries))
+    lists = Counter(kind for kinds in made.listed.values() for kind in kinds)
+    for kind, number in sorted(lists.items()):
+        log.debug("plan: %d lists of %s by Resource Manager", number, kind)
     return made
 
 

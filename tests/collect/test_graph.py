@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -323,6 +324,55 @@ def test_batches_stay_below_what_azure_cuts():
     vms = [query for query in plan.queries if listings.VMS.kind in query.kinds]
     assert [len(query.subscriptions) for query in vms] == [300, 300, 100]
     assert len({query.name for query in plan.queries}) == len(plan.queries)
+
+
+@pytest.mark.parametrize("source", ["graph", "auto"])
+def test_requests_are_those_of_the_plan(collected, caplog, source):
+    """The log tells how many queries and lists the plan has, kind by kind, and so many were sent."""
+    caplog.set_level(logging.DEBUG, "auditor.collect.graph")
+    with serve(encoded(many(20, 2))) as server:
+        collected(server, source=source)
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    counting = source == "auto"  # one query more: how many there are
+    (planned,) = re.findall(r"plan: (\d+) queries of Resource Graph", told)
+    assert queries(server) == PLANNING + counting + int(planned)
+    lists = {kind: int(number) for number, kind in re.findall(r"plan: (\d+) lists of (\S+)", told)}
+    sent = Counter(kind_of_list(address) for method, address in server.requests if method == "GET")
+    states = sent.pop("states", 0)
+    assert {kind: sent[kind] for kind in lists} == lists
+    assert states == lists.get(listings.VMS.kind, 0)
+    fixed = {listings.RESOURCES.kind, listings.BILLING.kind, listings.PERMISSIONS.kind}
+    assert {kind: sent[kind] for kind in fixed} == dict.fromkeys(fixed, 20)
+    once = {listings.SUBSCRIPTIONS.kind, "Microsoft.Network/serviceTags"}
+    assert sent.keys() == lists.keys() | fixed | once
+    assert all(sent[kind] == 1 for kind in once)
+
+
+def test_requests_of_lists_are_the_listings(collected):
+    """By Resource Manager alone, each list of `listings` is asked for once in each subscription, the states of VMs
+    included; nothing else but the subscriptions and the tags."""
+    with serve(encoded(many(3, 2))) as server:
+        collected(server, source="arm")
+    sent = Counter(kind_of_list(address) for _, address in server.requests)
+    every = {listing.kind for listing in listings.LISTED_AT_ONCE}
+    assert sent.pop("states") == 3
+    assert sent == {
+        **dict.fromkeys(every | {listings.RESOURCES.kind, listings.BILLING.kind}, 3),
+        listings.SUBSCRIPTIONS.kind: 1,
+        "Microsoft.Network/serviceTags": 1,
+    }
+
+
+def kind_of_list(address: str) -> str:
+    """The ARM type that a list's address asks for."""
+    path, _, query = address.partition("?")
+    if "statusOnly" in query:
+        return "states"
+    for listing in (listings.SUBSCRIPTIONS, listings.RESOURCE_GROUPS, listings.RESOURCES, listings.BILLING):
+        if path.endswith(listing.path):
+            return listing.kind
+    kind = path.rpartition("/providers/")[2]
+    return "Microsoft.Network/serviceTags" if kind.endswith("/serviceTags") else kind
 
 
 # ---- rows
