@@ -12,7 +12,11 @@ LINK_LIMIT = 65_530  # hyperlinks on a worksheet; same source
 URL_LIMIT = 2_079  # characters of a hyperlink; same source
 
 # What a spreadsheet takes for the start of a formula; the last four are full width, as East Asian editions accept.
-_TRIGGERS = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_SIGNS = "=+@\uff1d\uff0b\uff0d\uff20-"
+_TRIGGERS = frozenset(_SIGNS) | frozenset("\t\r\n")
+# Where a cell of a CSV file starts: with the text, and where a reader that separates by semicolons or tabs may cut it.
+_STARTS = re.compile(rf"""^('*)(?=[\t\r\n{_SIGNS}])|([;\t\r\n"])('*)(?=[{_SIGNS}])""")
+_QUICK = _TRIGGERS | {"'"}
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _EPOCH = datetime(1899, 12, 30, tzinfo=UTC)  # day 0 of Excel's calendar
 _FIRST_DAY = 61.0  # 1 March 1900; before it Excel counts a day that never was
@@ -40,9 +44,11 @@ def tempting(text: str) -> bool:
 
 
 def inert(text: str) -> str:
-    """The text for a CSV cell: visible, and with an apostrophe before what would run as a formula."""
-    text = visible(text)
-    return f"'{text}" if tempting(text) else text
+    """The text for a CSV cell: visible, and with an apostrophe before what would run as a formula.
+
+    An apostrophe more before those that stand there already, so that taking one away gives every text back.
+    """
+    return _STARTS.sub(r"\2'\1\3", visible(text))
 
 
 def fitting(text: str) -> str:
@@ -62,7 +68,10 @@ def fitting(text: str) -> str:
 def plain(cells: Iterable[str]) -> bool:
     """Whether `inert` would change none of the cells; far cheaper than asking each."""
     distinct = set(cells)
-    return "".join(distinct).isprintable() and not any(cell[:1] in _TRIGGERS for cell in distinct)
+    joined = "".join(distinct)
+    if not joined.isprintable() or any(cell[:1] in _QUICK for cell in distinct):
+        return False
+    return not (";" in joined or '"' in joined) or not any(map(_STARTS.search, distinct))
 
 
 def fits(cells: Iterable[str]) -> bool:

@@ -182,13 +182,13 @@ def _target(action: Action, context: Context) -> str:
 
 
 ACTION_COLUMNS: tuple[Column[Action], ...] = (
-    Column(key="action", width=62, front=1),
-    Column(key="vms", kind="number", width=8, front=1),
+    Column(key="action", width=58, front=1),
+    Column(key="vms", kind="number", width=9, front=1),
     Column(key="risk", kind="code", width=9, front=1),
-    Column(key="owners", width=22, front=1),
+    Column(key="owners", width=24, front=1),
     Column(key="subscription", width=24, front=1, make=lambda row, context: _where(row, context)),
     Column(key="target_name", width=24, front=1, link=_portal("target"), make=_target),
-    Column(key="command", width=58, front=1),
+    Column(key="command", width=76, front=1),
     Column(key="examples", width=40),
     Column(key="high", kind="number", width=10),
     Column(key="medium", kind="number", width=12),
@@ -312,15 +312,15 @@ SUBSCRIPTION_COLUMNS: tuple[Column[SubscriptionRow], ...] = (
     Column(key="not_asked", width=15, source="facts.empty"),
     Column(key="tenant_id", kind="id", width=38, source="facts.tenant_id"),
     Column(key="vms", kind="number", width=9, front=1),
-    Column(key="open", kind="number", width=11, front=1),
-    Column(key="restricted", kind="number", width=11, front=1),
-    Column(key="conditional", kind="number", width=11, front=1),
-    Column(key="blocked", kind="number", width=11, front=1),
-    Column(key="unknown", kind="number", width=11, front=1),
-    Column(key="high", kind="number", width=9, front=1),
-    Column(key="medium", kind="number", width=9, front=1),
-    Column(key="low", kind="number", width=9, front=1),
-    Column(key="none", kind="number", width=9, front=1),
+    Column(key="open", kind="number", width=14, front=1),
+    Column(key="restricted", kind="number", width=14, front=1),
+    Column(key="conditional", kind="number", width=14, front=1),
+    Column(key="blocked", kind="number", width=14, front=1),
+    Column(key="unknown", kind="number", width=14, front=1),
+    Column(key="high", kind="number", width=11, front=1),
+    Column(key="medium", kind="number", width=11, front=1),
+    Column(key="low", kind="number", width=11, front=1),
+    Column(key="none", kind="number", width=11, front=1),
 )
 
 COVERAGE_COLUMNS: tuple[Column[CoverageRow], ...] = (

@@ -10,9 +10,10 @@ from auditor.report.cells import fitting, web_link
 from auditor.report.columns import COLUMNS
 from auditor.report.labels import Labels
 from auditor.report.rows import SUPPRESSIONS
-from auditor.report.styles import FAINT, LINE, LINK, MUTED, NAVY, PAPER, Styles
+from auditor.report.styles import FAINT, LINE, LINK, MUTED, NAVY, PAPER, Styles, height, lines
 from auditor.report.tables import STATUSES, Content
 
+_WIDTHS = (34, 30, 78, 62)  # characters of code, title, meaning and source
 _FIRST = 3  # the row of the first line, after title, explanation and header
 
 
@@ -70,10 +71,11 @@ class Legend:
 def write_legend(sheet: Any, styles: Styles, legend: Legend) -> None:
     text = legend.labels.text
     sheet.hide_gridlines(2)
-    for number, width in enumerate((2, 40, 34, 100, 86)):
+    sheet.set_column(0, 0, 2)
+    for number, width in enumerate(_WIDTHS, 1):
         sheet.set_column(number, number, width)
     sheet.set_row(0, 34)
-    sheet.write_string(0, 1, text("legend"), styles.of(font_size=20, bold=True, font_color=NAVY, valign="vcenter"))
+    sheet.write_string(0, 1, text("legend"), styles.of(font_size=20, bold=True, font_color=NAVY))
     sheet.write_string(1, 1, text("legend_about"), styles.of(font_size=10, font_color=MUTED))
     head = styles.of(font_size=9, font_color=MUTED, bottom=1, bottom_color=FAINT)
     for number, name in enumerate(("code", "title", "meaning", "source"), 1):
@@ -81,13 +83,19 @@ def write_legend(sheet: Any, styles: Styles, legend: Legend) -> None:
     sheet.freeze_panes(_FIRST, 0)
     sheet.repeat_rows(2)
     for row, line in enumerate(legend.lines, _FIRST):
-        common: dict[str, object] = {"font_size": 10, "valign": "vcenter", "bottom": 1, "bottom_color": LINE}
+        common: dict[str, object] = {"font_size": 10, "bottom": 1, "bottom_color": LINE}
         if not line.column:
             common |= {"bold": True, "bg_color": PAPER, "font_color": NAVY}
-        sheet.write_string(row, 1, line.code, styles.of(**common, align="left", indent=int(bool(line.column))))
-        sheet.write_string(row, 2, fitting(line.title), styles.of(**common, text_wrap=True))
-        sheet.write_string(row, 3, fitting(line.meaning), styles.of(**common | {"bold": False}, text_wrap=True))
-        if link := web_link(line.source):
-            sheet.write_url(row, 4, link, styles.of(**common, font_color=LINK), line.source)
+        link = web_link(line.source)
+        shown = link.removeprefix("https://")
+        cells = (line.code, fitting(line.title), fitting(line.meaning), shown)
+        sheet.set_row(row, height(max(lines(text, width, 10) for text, width in zip(cells, _WIDTHS, strict=True))))
+        sheet.write_string(row, 1, line.code, styles.of(**common, indent=int(bool(line.column))))
+        sheet.write_string(row, 2, cells[1], styles.of(**common, text_wrap=True))
+        sheet.write_string(row, 3, cells[2], styles.of(**common | {"bold": False}, text_wrap=True))
+        if link:
+            sheet.write_url(
+                row, 4, link, styles.of(**common | {"font_size": 9}, font_color=LINK, text_wrap=True), shown
+            )
         else:
             sheet.write_blank(row, 4, None, styles.of(**common))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
 from typing import Any
 
 from auditor.report.cells import fitting, moment, visible
@@ -30,7 +32,9 @@ _COLUMNS = 14  # of the grid, after a margin
 _WIDTH = 10.3  # characters of a grid column
 _PIXELS = 77  # the same on the screen
 _CHART_ROWS = 13
-_ROW_PIXELS = 20
+_ROW_PIXELS, _ROW_POINTS = 20, 15
+_MARGIN = 4  # characters of the column before the grid, which holds the numbers of actions
+_PAPER = (734, 516)  # points that a sheet prints on, the narrower of A4 and Letter and the lower
 _TOP_ACTIONS = 10
 _NAME = 60  # letters shown of a subscription's name
 _TOP_SUBSCRIPTIONS = 12
@@ -41,8 +45,8 @@ _RUNS = 13  # the last ones, as many lines as the chart beside them is high
 class _Page:
     """Cells put down in any order; a worksheet in constant memory wants them row by row."""
 
-    def __init__(self, sheet: Any) -> None:
-        self.sheet = sheet
+    def __init__(self, sheet: Any, plain: Any) -> None:
+        self.sheet, self._plain = sheet, plain
         self._rows: defaultdict[int, list[tuple[int, int, Any, Any, str]]] = defaultdict(list)
         self._heights: dict[int, float] = {}
 
@@ -51,6 +55,11 @@ class _Page:
 
     def height(self, row: int, points: float) -> None:
         self._heights[row] = points
+        self._rows[row].append((_COLUMNS + 1, 1, "", self._plain, ""))  # a row without cells would lose its height
+
+    def points(self, first: int, end: int) -> float:
+        """The height of these rows, each a whole number of pixels."""
+        return sum(ceil(self._heights.get(row, _ROW_POINTS) / 0.75) * 0.75 for row in range(first, end))
 
     def write(self) -> None:
         for row, points in self._heights.items():
@@ -62,19 +71,21 @@ class _Page:
                 if link:
                     self.sheet.write_url(row, col, link, look, value)
                 elif isinstance(value, str):
-                    self.sheet.write_string(row, col, value, look)
+                    self.sheet.write_string(row, col, value, look)  # an empty one becomes a blank
                 else:
                     self.sheet.write_number(row, col, value, look)
 
 
 def write_overview(book: Any, sheet: Any, styles: Styles, content: Content) -> None:
-    """The page from top to bottom; each part says in which row the next begins."""
+    """The page from top to bottom; each part says in which row the next begins.
+
+    Printed, figures, charts and what to do first are one page, and the tables begin another.
+    """
     sheet.hide_gridlines(2)
-    sheet.fit_to_pages(1, 2)
-    sheet.set_column(0, 0, 2)
+    sheet.set_column(0, 0, _MARGIN)
     sheet.set_column(1, _COLUMNS, _WIDTH)
     sheet.activate()
-    page = _Page(sheet)
+    page = _Page(sheet, styles.of())
     row = _head(page, styles, content)
     row = _tiles(page, styles, content, row)
     if not content.figures.vms:
@@ -82,18 +93,30 @@ def write_overview(book: Any, sheet: Any, styles: Styles, content: Content) -> N
         page.write()
         return
     charts, row = row, row + _CHART_ROWS + 1
-    row = _actions(page, styles, content, row)
-    ranges, row = _tables(page, styles, content, row)
+    second = _actions(page, styles, content, row)
+    ranges, row = _tables(page, styles, content, second)
     trend = _trend(page, styles, content, row)
+    end = row + _RUNS + 2 if trend else row
+    starts = [0, second] if page.points(second, end) <= page.points(0, second) else [0, second, row]
+    _print(sheet, page, [*starts, end])
     page.write()
     for number, figures in enumerate(ranges):
         chart = _chart(book, sheet.name, content, figures)
         x = number * (_COLUMNS * _PIXELS + 11) // len(ranges)
         sheet.insert_chart(charts, 1, chart, {"x_offset": x, "object_position": 1, "description": figures.title})
     if trend:
-        sheet.fit_to_pages(1, 3)
         chart = _trend_chart(book, sheet.name, content, trend)
         sheet.insert_chart(row, 8, chart, {"object_position": 1, "description": content.labels.text("trend_chart")})
+
+
+def _print(sheet: Any, page: _Page, rows: list[int]) -> None:
+    """Pages that begin in these rows, the last being the end; all at the scale at which each of them fits."""
+    wide, high = _PAPER
+    longest = max(page.points(first, end) for first, end in pairwise(rows))
+    across = (_MARGIN * 7 + 5 + _COLUMNS * _PIXELS) * 0.75  # pixels to points
+    sheet.set_print_scale(int(100 * min(wide / across, high / longest)))
+    sheet.set_h_pagebreaks(rows[1:-1])
+    sheet.center_horizontally()
 
 
 def _head(page: _Page, styles: Styles, content: Content) -> int:
@@ -170,17 +193,11 @@ def _actions(page: _Page, styles: Styles, content: Content, row: int) -> int:
         page.put(row + 1, 1, labels.text("nothing_to_do"), styles.of(font_size=10))
         return row + 3
     head = {"font_size": 9, "font_color": MUTED, "bottom": 1, "bottom_color": FAINT}
-    spans = (("number", 1), ("action", 7), ("subscription", 2), ("owners", 2), ("vms", 1), ("risk", 1))
-    col = 1
-    for name, span in spans:
+    sides: dict[str, dict[str, object]] = {"vms": {"align": "right", "indent": 1}, "risk": {"align": "center"}}
+    col = 0
+    for name, span in (("number", 1), ("action", 8), ("subscription", 2), ("owners", 2), ("vms", 1), ("risk", 1)):
         title = labels.text("number") if name == "number" else labels.columns[name]
-        page.put(
-            row + 1,
-            col,
-            title,
-            styles.of(**head, align={"vms": "right", "risk": "center"}.get(name, "left")),
-            span=span,
-        )
+        page.put(row + 1, col, title, styles.of(**head, **sides.get(name, {})), span=span)
         col += span
     for number, action in enumerate(todo, 1):
         _action(page, styles, content, row + 1 + number, number, action)
@@ -204,14 +221,15 @@ def _action(page: _Page, styles: Styles, content: Content, row: int, number: int
     fill, ink = BADGES["risk"][action.risk]
     where = some((content.context.subscription(s) for s in action.subscriptions), 2, content.labels)
     # The number is the link, for LibreOffice does not wrap a linked text.
-    page.put(row, 1, str(number), styles.of(**line, font_color=LINK), link=f"internal:'Actions'!A{number + 1}")
-    page.put(row, 2, action.action, styles.of(**line), span=7)
+    page.put(row, 0, str(number), styles.of(**line, font_color=LINK), link=f"internal:'Actions'!A{number + 1}")
+    page.put(row, 1, action.action, styles.of(**line), span=8)
     page.put(row, 9, where, styles.of(**line), span=2)
     page.put(row, 11, action.owners, styles.of(**line), span=2)
-    page.put(row, 13, action.vms, styles.of(**line, bold=True, num_format="#,##0"))
-    page.put(row, 14, action.risk, styles.of(**line, font_color=ink, bg_color=fill, align="center"))
-    texts = ((action.action, 7), (where, 2), (action.owners, 2))
-    page.height(row, height(max(lines(text, span * _WIDTH) for text, span in texts)))
+    page.put(row, 13, action.vms, styles.of(**line, bold=True, num_format="#,##0", align="right", indent=1))
+    risk = content.words.title("risk", action.risk)
+    page.put(row, 14, risk, styles.of(**line, font_color=ink, bg_color=fill, align="center"))
+    texts = ((action.action, 8), (where, 2), (action.owners, 2))
+    page.height(row, height(max(lines(text, span * _WIDTH, 10) for text, span in texts)))
 
 
 def _short(name: str) -> str:
@@ -234,8 +252,10 @@ class _Figures:
 def _tables(page: _Page, styles: Styles, content: Content, row: int) -> tuple[list[_Figures], int]:
     """The figures behind the charts, to be read and copied, and the row below them."""
     figures, text = content.figures, content.labels.text
-    verdicts = {verdict: figures.smtp_by_risk.get(verdict, dict.fromkeys(RISKS, 0)) for verdict in VERDICTS}
-    paths = dict(sorted(figures.path_by_risk.items(), key=lambda line: -sum(line[1].values())))
+    title, nobody = content.words.title, dict.fromkeys(RISKS, 0)
+    verdicts = {title("smtp", verdict): figures.smtp_by_risk.get(verdict, nobody) for verdict in VERDICTS}
+    ways = sorted(figures.path_by_risk.items(), key=lambda line: -sum(line[1].values()))
+    paths = {title("path", way): risks for way, risks in ways}
     ranked = sorted(figures.subscription_by_risk.items(), key=lambda line: tuple(-line[1][risk] for risk in RISKS))
     shown = dict(ranked[:_TOP_SUBSCRIPTIONS])
     first = row + 2
@@ -251,7 +271,7 @@ def _tables(page: _Page, styles: Styles, content: Content, row: int) -> tuple[li
         _Figures(text("chart_verdict"), verdicts, first, 1, 2),
         _Figures(text("chart_path"), paths, first, 8, 10),
         _Figures(text("chart_subscription"), dict(ranked[:_CHARTED_SUBSCRIPTIONS]), below + 2, 1, 5),
-    ], below + len(shown) + 4
+    ], below + len(shown) + 3 + (len(ranked) > len(shown))
 
 
 def _matrix(
@@ -342,7 +362,10 @@ def _trend(page: _Page, styles: Styles, content: Content, row: int) -> _Trend | 
         (labels.columns["medium"], RISK_SOLID["medium"], tuple(e.risk.get("medium", 0) for e in entries)),
         (labels.text("tile_unknown"), BADGES["smtp"]["unknown"][1], tuple(e.smtp.get("unknown", 0) for e in entries)),
     )
-    runs = tuple(f"{time:%Y-%m-%d %H:%M}" if (time := moment(e.scanned_at)) else e.scanned_at for e in entries)
+    times = [moment(entry.scanned_at) for entry in entries]
+    daily = len({time.date() for time in times if time}) == len(times)
+    shape = "%Y-%m-%d" if daily else "%Y-%m-%d %H:%M"
+    runs = tuple(time.strftime(shape) if time else e.scanned_at for time, e in zip(times, entries, strict=True))
     _heading(page, styles, row, 1, labels.text("trend"))
     head = {"font_size": 9, "font_color": MUTED, "bottom": 1, "bottom_color": FAINT}
     page.put(row + 1, 1, labels.text("trend_run"), styles.of(**head), span=2)
@@ -375,7 +398,8 @@ def _trend_chart(book: Any, sheet: str, content: Content, trend: _Trend) -> Any:
         )
     small: dict[str, object] = {"name": FONT, "size": 9, "color": MUTED}
     _dress(chart, content.labels.text("trend_chart"), small)
-    chart.set_x_axis({"num_font": small, "line": {"color": FAINT}, "major_tick_mark": "none", "text_axis": True})
+    tilted = small | {"rotation": -45}
+    chart.set_x_axis({"num_font": tilted, "line": {"color": FAINT}, "major_tick_mark": "none", "text_axis": True})
     chart.set_y_axis(
         {
             "min": 0,

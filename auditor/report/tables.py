@@ -41,7 +41,6 @@ class Table(Generic[Item]):
     columns: tuple[Column[Item], ...]
     items: Sequence[Item]
     frozen: int = 1  # columns that stay in sight
-    wrapped: bool = False  # long text runs over several lines
     optional: bool = False  # it tells nothing this time: a file, but no sheet
 
     def chunks(
@@ -96,10 +95,10 @@ def content(report: Report, words: Words, history: tuple[Entry, ...] = ()) -> Co
         trend=(*comparable(history, report), Entry.of(report, counted)),
         tables=(
             Table("vms", "VMs", COLUMNS, findings, frozen=3),
-            Table("actions", "Actions", ACTION_COLUMNS, todo, wrapped=True),
+            Table("actions", "Actions", ACTION_COLUMNS, todo),
             Table("azure-firewall", "Azure Firewall", FIREWALL_COLUMNS, firewalled(findings)),
             Table("nics", "NICs", NIC_COLUMNS, nic_rows(findings), frozen=2, optional=not several),
-            Table("suppressed", "Suppressed", SUPPRESSED_COLUMNS, hidden, frozen=2, wrapped=True, optional=not hidden),
+            Table("suppressed", "Suppressed", SUPPRESSED_COLUMNS, hidden, frozen=2, optional=not hidden),
             Table(
                 "subscriptions",
                 "Subscriptions",
@@ -107,7 +106,7 @@ def content(report: Report, words: Words, history: tuple[Entry, ...] = ()) -> Co
                 subscription_rows(report.subscriptions, findings),
             ),
             *_changes(report),
-            Table("coverage", "Coverage", COVERAGE_COLUMNS, sorted(report.coverage, key=_by_trouble), wrapped=True),
+            Table("coverage", "Coverage", COVERAGE_COLUMNS, sorted(report.coverage, key=_by_trouble)),
         ),
     )
 

@@ -13,18 +13,21 @@ from typing import Any
 import xlsxwriter
 from xlsxwriter.utility import xl_range
 
-from auditor.report.cells import LINK_LIMIT, fits, fitting, moment, plain, serial, tempting
+from auditor.report.cells import LINK_LIMIT, fits, fitting, moment, plain, serial, tempting, visible
 from auditor.report.columns import Column, Context
 from auditor.report.labels import Labels
 from auditor.report.legend import Legend, write_legend
 from auditor.report.overview import write_overview
 from auditor.report.rows import RISKS
-from auditor.report.styles import BADGES, LINE, LINK, NAVY, Styles, height, lines
+from auditor.report.styles import BADGES, FONT, LINE, LINK, NAVY, Styles, height, lines, width_of
 from auditor.report.tables import Content, Table
 
+_BUTTON, _INDENTED = 2, 3  # characters of a header that its filter's button takes, and with the indent of numbers
+_BOLD = 12  # points of plain text as wide as a header's
 ROW_LIMIT = 1_048_575  # rows of data under the header; source: "Excel specifications and limits"
 
 _A4 = 9
+_FOOTER = 40  # characters of what stands in a footer, which holds 255
 _TIMES = {"time": "yyyy-mm-dd hh:mm", "date": "yyyy-mm-dd"}
 _COUNT = '#,##0;-#,##0;"–"'
 _OPTIONS = {
@@ -33,6 +36,7 @@ _OPTIONS = {
     "strings_to_urls": False,
     "strings_to_numbers": False,
     "use_zip64": True,
+    "default_format_properties": {"font_name": FONT, "font_size": 11, "valign": "vcenter"},
 }
 
 
@@ -76,7 +80,7 @@ def _sheet(book: Any, content: Content, name: str) -> Any:
     sheet.fit_to_pages(1, 0)
     sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
     report = content.report
-    run = f"{report.tenant_id}  {report.scanned_at}".replace("&", "&&")
+    run = visible(f"{report.tenant_id[:_FOOTER]}  {report.scanned_at[:_FOOTER]}").replace("&", "&&")
     sheet.set_footer(f"&L&8 {run}&C&8 &A&R&8 &P / &N")
     return sheet
 
@@ -94,6 +98,12 @@ class _Special:
 
     text: str
     link: str = ""
+
+
+def _text(text: str) -> str | _Special:
+    """Text that fits its cell and stays text even when someone edits it."""
+    text = fitting(text)
+    return _Special(text) if tempting(text) else text
 
 
 class _TableSheet:
@@ -117,16 +127,17 @@ class _TableSheet:
     def _head(self) -> None:
         sheet, of = self.sheet, self.styles.of
         sheet.set_zoom(90)
+        sheet.set_default_row(height(1))
         folded = [number for number, column in enumerate(self.columns) if not column.front]
-        for number, column in enumerate(self.columns):
-            fold = {"level": 1, "hidden": True} if not column.front else {"collapsed": number + 1 in folded[:1]}
-            sheet.set_column(number, number, column.width, self._format(column), fold)
-        header = {"bold": True, "font_color": "#FFFFFF", "bg_color": NAVY, "text_wrap": True, "valign": "vcenter"}
-        sheet.set_row(0, 33)
         titles = [self.labels.columns[column.title] for column in self.columns]
+        for number, (column, title) in enumerate(zip(self.columns, titles, strict=True)):
+            fold = {"level": 1, "hidden": True} if not column.front else {"collapsed": number + 1 in folded[:1]}
+            sheet.set_column(number, number, _width(column, title), self._format(column), fold)
+        header = {"bold": True, "font_color": "#FFFFFF", "bg_color": NAVY, "text_wrap": True, "valign": "vcenter"}
+        sheet.set_row(0, 36)
         _add_table(sheet, self.rows, titles, name=sheet.name.replace(" (", "_").rstrip(")").replace(" ", ""))
         for number, (column, title) in enumerate(zip(self.columns, titles, strict=True)):
-            side = {"align": "right", "indent": 1} if column.kind == "number" else {}
+            side = {"align": "right", "indent": 2} if column.kind == "number" else {}  # clear of the filter's button
             sheet.write_string(0, number, title, of(**header, **side))
         sheet.freeze_panes(1, self.table.frozen)
         sheet.repeat_rows(0)
@@ -137,10 +148,15 @@ class _TableSheet:
         if column.kind in _TIMES:
             more |= {"num_format": _TIMES[column.kind], "align": "left"}
         elif column.kind == "number":
-            more |= {"num_format": _COUNT, "align": "right", "indent": 1}
-        if self.table.wrapped:
-            more |= {"valign": "vcenter", "text_wrap": column.kind != "number"}
+            more |= {"num_format": _COUNT, "align": "right", "indent": 2}
+        if self._wraps(column):
+            more |= {"text_wrap": True}
         return self.styles.of(**more) if more else None
+
+    @staticmethod
+    def _wraps(column: Column[Any]) -> bool:
+        """Text in sight runs over several lines where one cannot hold it."""
+        return bool(column.front) and column.kind in ("text", "id")
 
     def _body(self) -> None:
         write_string, write_number = self.sheet.write_string, self.sheet.write_number
@@ -150,9 +166,9 @@ class _TableSheet:
                 self._ready(number, column, items, values)
                 for number, (column, values) in enumerate(zip(self.columns, cells, strict=True))
             ]
-            for line in zip(*ready, strict=True):
-                if self.table.wrapped:
-                    self.sheet.set_row(row, self._height(line))
+            for line, needed in zip(zip(*ready, strict=True), self._lines(ready), strict=True):
+                if needed > 1:
+                    self.sheet.set_row(row, height(needed))
                 for number, cell in enumerate(line):
                     if cell.__class__ is str:
                         if cell:
@@ -168,10 +184,10 @@ class _TableSheet:
         if column.kind == "number":
             return cells
         if column.kind in _TIMES:
-            return [fitting(cell) if (days := serial(cell)) is None else days for cell in cells]
-        texts = cells if fits(cells) else [fitting(cell) for cell in cells]
+            return [_text(cell) if (days := serial(cell)) is None else days for cell in cells]
         if column.link is None:
-            return texts if plain(texts) else [_Special(text) if tempting(text) else text for text in texts]
+            return cells if fits(cells) and plain(cells) else [_text(cell) for cell in cells]
+        texts = cells if fits(cells) else [fitting(cell) for cell in cells]
         quota, link = self.quotas[number], column.link
         for index, (item, text) in enumerate(zip(items, texts, strict=True)):
             risk = getattr(item, "risk", "")
@@ -191,11 +207,15 @@ class _TableSheet:
         else:
             self.sheet.write_string(row, number, cell.text, self._format(column, quote_prefix=True))
 
-    def _height(self, line: Sequence[Any]) -> int:
-        """Points for the row's longest text among the columns in sight."""
-        seen = zip(line, self.columns, strict=True)
-        texts = ((cell.text if isinstance(cell, _Special) else str(cell), c.width) for cell, c in seen if c.front)
-        return height(max(lines(text, width) for text, width in texts))
+    def _lines(self, ready: Sequence[Sequence[Any]]) -> list[int]:
+        """For each row, how many lines its longest text takes."""
+        needed = [1] * len(ready[0])
+        for column, cells in zip(self.columns, ready, strict=True):
+            if self._wraps(column):
+                texts = [cell.text if cell.__class__ is _Special else cell for cell in cells]
+                if max(map(len, texts)) * 2 > column.width:
+                    needed = list(map(max, needed, (lines(text, column.width) for text in texts)))
+        return needed
 
     def _quotas(self, limit: int) -> dict[int, Counter[str]]:
         """How many links each column may have for each risk: columns in their order, then high risk first."""
@@ -221,6 +241,16 @@ class _TableSheet:
                 sheet.conditional_format(1, number, last, number, rule)
         rule = {"type": "formula", "criteria": "=TRUE", "format": self.styles.over(**line)}
         sheet.conditional_format(1, 0, last, len(self.columns) - 1, rule)
+
+
+def _width(column: Column[Any], title: str) -> int:
+    """The column's width, more where its title would else break a word, or take more than two lines, by the button."""
+    width = column.width
+    room = _INDENTED if column.kind == "number" else _BUTTON
+    word = max((width_of(word) * _BOLD / 11 for word in title.split() if word.isascii()), default=0)
+    while lines(title, width - room, _BOLD) > 2 or word > width - room:
+        width += 1
+    return width
 
 
 def _add_table(sheet: Any, rows: int, titles: Sequence[str], *, name: str) -> None:

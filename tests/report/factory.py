@@ -8,6 +8,7 @@ from random import Random
 
 import msgspec
 
+from auditor.diff import Change
 from auditor.model.finding import Finding, Gap, NicFinding
 from auditor.policy.facts import SubscriptionFacts
 from auditor.report.content import CoverageRow, Report, SuppressionFacts
@@ -168,6 +169,66 @@ _KINDS: tuple[dict[str, object], ...] = (
     },
     {"intent": "not-sender", "risk": "high", "action_code": "close-port-25"},
 )
+
+
+def everything_named(name: str) -> Report:
+    """A report with every table, in which each text and id that comes from outside is the name."""
+    texts = {
+        field.name: (name,) if field.name in ("gaps", "allowed_to") else name
+        for field in msgspec.structs.fields(Finding)
+        if field.name not in ("steps", "nics", "reasons", "risk", "via_azure_firewall", "suppressed")
+    }
+    codes = {"via_azure_firewall": "yes", "action_code": "grant-read", "smtp": "open", "path": "none"}
+    one = finding(1, **texts | codes)
+    one = msgspec.structs.replace(one, nics=(nic_finding(one, "-1"), nic_finding(one, "-2")))
+    return report(
+        [one],
+        subscriptions=[
+            SubscriptionFacts(
+                subscription_id=name,
+                name=name,
+                quota_id=name,
+                offer_evidence=name,
+                registered_evidence=name,
+                exemption_case=name,
+            )
+        ],
+        coverage=[
+            CoverageRow(
+                subscription_id=name,
+                subscription=name,
+                kind=name,
+                status="refused",
+                permission=name,
+                code=name,
+                message=name,
+            )
+        ],
+        gaps=[Gap(scope=name, kind=name, status=403, code=name, message=name)],
+        suppressions=[
+            SuppressionFacts(state="expired", why=name, agreed_by=name, pattern=name, reason=name, vm_ids=(name,)),
+        ],
+        changes=[
+            Change(
+                change="path-changed",
+                subscription_id=name,
+                subscription=name,
+                resource_group=name,
+                vm=name,
+                vm_id=name,
+                owner=name,
+                what=name,
+                old=name,
+                new=name,
+                risk="high",
+                deciding_id=name,
+            )
+        ],
+        baseline=name,
+        scanned_at=name,
+        tenant_id=name,
+        snapshot=name,
+    )
 
 
 def tenant(vms: int, seed: int = 25) -> list[Finding]:

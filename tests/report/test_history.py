@@ -123,7 +123,7 @@ def test_the_trend(tmp_path):
     book = written(tmp_path, *runs)
     expected = [
         [
-            f"2026-11-{number:02} 06:00",
+            f"2026-11-{number:02}",
             sum(f.smtp == "open" for f in one.findings),
             sum(f.risk == "high" for f in one.findings),
             sum(f.risk == "medium" for f in one.findings),
@@ -162,4 +162,4 @@ def test_the_last_runs_only(tmp_path):
         else:
             append(tmp_path, msgspec.structs.replace(entry, scanned_at=f"2026-11-{number:02}T06:00:00Z"))
     shown = [line[0] for line in trend(written(tmp_path, run(29)))]
-    assert shown == [f"2026-11-{number:02} 06:00" for number in range(17, 30)]
+    assert shown == [f"2026-11-{number:02}" for number in range(17, 30)]

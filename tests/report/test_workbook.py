@@ -1,7 +1,9 @@
 """report.xlsx, opened again by openpyxl."""
 
 import zipfile
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from xml.etree import ElementTree
 
 import msgspec
@@ -9,15 +11,16 @@ import openpyxl
 import pytest
 from openpyxl.utils.escape import unescape
 
-from auditor.report.cells import fitting
+from auditor.report.cells import fitting, tempting
 from auditor.report.columns import COLUMNS, row
 from auditor.report.labels import Labels
 from auditor.report.rows import RISKS, in_order
+from auditor.report.styles import lines, width_of
 from auditor.report.tables import CHUNK, content
 from auditor.report.workbook import write_workbook
-from tests.report.factory import SCANNED, TENANT, PlainWords, finding, nic_finding, report, tenant
+from auditor.words import Words
+from tests.report.factory import SCANNED, TENANT, PlainWords, everything_named, finding, nic_finding, report, tenant
 from tests.report.hostile import NAMES
-from tests.report.test_csv import everything_named
 
 SHEETS = ["Summary", "VMs", "Actions", "Azure Firewall", "Subscriptions", "Coverage", "Legend"]
 TITLES = Labels.load("en").columns
@@ -91,10 +94,13 @@ def test_front_columns_come_first_and_the_rest_is_folded(opened):
 
 
 def _hidden(sheet, number):
-    for dimension in sheet.column_dimensions.values():
-        if dimension.min <= number <= dimension.max:
-            return dimension.hidden and dimension.outlineLevel == 1
-    raise AssertionError(f"column {number} has no width")
+    dimension = _dimension(sheet, number)
+    return dimension.hidden and dimension.outlineLevel == 1
+
+
+def _dimension(sheet, number):
+    """What is said of a column; like neighbours are said together."""
+    return next(each for each in sheet.column_dimensions.values() if each.min <= number <= each.max)
 
 
 @pytest.mark.parametrize("vms", [1, 7, CHUNK + 1])
@@ -176,20 +182,26 @@ def test_sheets_are_split_not_cut(opened):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_hostile_names(tmp_path, name):
-    """In every text column a name is text: no formula, no mark-up, no broken file, nothing lost unseen."""
+    """In every text column of every sheet a name is text: no formula, no mark-up, no broken file, nothing lost unseen."""
     path = tmp_path / "report.xlsx"
-    run = report([everything_named(name)])
-    write_workbook(content(run, PlainWords()), path)
+    prepared = content(everything_named(name), PlainWords())
+    write_workbook(prepared, path)
     for sheet in worksheets(path).values():
         assert not list(sheet.iter(f"{MAIN}f"))
         assert not list(sheet.iter(f"{MAIN}r"))
     book = openpyxl.load_workbook(path)
-    (line,) = records(book["VMs"])
-    for key in ("vm", "subscription", "owner", "resource_group", "vm_id", "trail", "gaps", "allowed_to"):
-        cell = line[TITLES[key]]
-        assert (unescape(cell.value), cell.data_type) == (fitting(name), "s"), key
-    assert unescape(records(book["NICs"])[0][TITLES["vm"]].value) == fitting(name)
-    assert unescape(records(book["Azure Firewall"])[0][TITLES["owner"]].value) == fitting(name)
+    assert {table.sheet for table in prepared.tables} <= set(book.sheetnames)
+    for table in prepared.tables:
+        ((_, cells),) = table.chunks(prepared.context)
+        line = records(book[table.sheet])[0]
+        named = 0
+        for column, (text, *_) in zip(table.columns, cells, strict=True):
+            cell = line[TITLES[column.title]]
+            if column.kind != "number" and text and not cell.is_date:
+                assert (unescape(cell.value), cell.data_type) == (fitting(text), "s"), (table.file, column.key)
+                assert bool(cell.quotePrefix) == tempting(text), (table.file, column.key)
+                named += text == name
+        assert named >= 5, table.file
 
 
 def test_a_formulas_start_stays_text_when_edited(opened):
@@ -217,15 +229,18 @@ def test_summary(opened):
 
 
 def test_charts_show_the_figures(opened):
-    """Each chart's series point at the cells that hold the counts by risk."""
+    """Each chart's series point at the cells that hold the counts by risk, under the names of the codes in words."""
     findings = tenant(120)
     sheet = opened(report(findings))["Summary"]
+    titles = {"subscription": str} | {c: partial(PlainWords().title, c) for c in ("smtp", "path")}
     for chart, field in zip(sheet._charts, ("smtp", "path", "subscription"), strict=True):
         for series, risk in zip(chart.series, RISKS, strict=True):
             names = sheet[series.cat.strRef.f.partition("!")[2].replace("$", "")]
             counts = sheet[series.val.numRef.f.partition("!")[2].replace("$", "")]
             for (name,), (count,) in zip(names, counts, strict=True):
-                assert count.value == sum(getattr(f, field) == name.value and f.risk == risk for f in findings)
+                assert count.value == sum(
+                    titles[field](getattr(f, field)) == name.value and f.risk == risk for f in findings
+                )
 
 
 def test_what_was_not_read_is_said_on_the_first_page(opened):
@@ -250,14 +265,55 @@ def test_legend_explains_every_column_and_code(opened):
 
 
 def test_printing(opened):
-    """Sheets print in landscape, one page wide; tables repeat their header."""
+    """Tables print in landscape, one page wide on A4 and Letter alike, and repeat their header."""
     book = opened(report(tenant(20)))
     for sheet in book:
         assert sheet.page_setup.orientation == "landscape"
         assert sheet.page_setup.fitToWidth in (None, 1)  # one is what the format takes where nothing is said
-        assert sheet.page_setup.fitToHeight == (2 if sheet.title == "Summary" else 0)
-        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+        if sheet.title != "Summary":
+            assert sheet.page_setup.fitToHeight == 0
+            assert sheet.sheet_properties.pageSetUpPr.fitToPage
     assert book["VMs"].print_title_rows == "$1:$1"
+    assert book["Legend"].print_title_rows == "$3:$3"
+
+
+@pytest.mark.parametrize("vms", [1, 60, 3000])
+@pytest.mark.parametrize("lang", Words.languages())
+def test_the_summary_prints_on_whole_pages(tmp_path, vms, lang):
+    """Figures, charts and what to do first are one page, the tables another; each fits A4 and Letter at the scale."""
+    path = tmp_path / "report.xlsx"
+    write_workbook(content(report(tenant(vms), lang=lang), Words.load(lang)), path)
+    sheet = openpyxl.load_workbook(path)["Summary"]
+    (brk,) = sheet.row_breaks.brk
+    heights = [sheet.row_dimensions[row].height or 15 for row in range(1, sheet.max_row + 1)]
+    scale = sheet.page_setup.scale / 100
+    assert sheet.cell(brk.id + 1, 2).value == Labels.load(lang).text("by_verdict")
+    for page in (heights[: brk.id], heights[brk.id :]):
+        assert sum(page) * scale <= (8.27 - 0.5 - 0.6) * 72  # the height of A4 less the margins
+    pixels = sum(sheet.column_dimensions[c].width * 7 * n for c, n in (("A", 1), ("B", 14)))
+    assert pixels * 0.75 * scale <= (11 - 2 * 0.4) * 72  # the width of Letter less the margins
+    assert scale >= 0.5
+
+
+@pytest.mark.parametrize("lang", Words.languages())
+def test_nothing_in_sight_is_cut(tmp_path, lang):
+    """Titles fit beside their filter's button without a broken word; a wrapped text has the lines it takes."""
+    path = tmp_path / "report.xlsx"
+    prepared = content(everything_named("a name of some words, " * 12), Words.load(lang))
+    prepared = replace(prepared, labels=Labels.load(lang))
+    write_workbook(prepared, path)
+    book = openpyxl.load_workbook(path)
+    for table in prepared.tables:
+        sheet = book[table.sheet]
+        for cell in sheet[1]:
+            room = _dimension(sheet, cell.column).width - (3 if cell.alignment.horizontal == "right" else 2)
+            assert lines(cell.value, room, 12) <= 2, (table.file, cell.value)
+            assert all(width_of(word) <= room for word in cell.value.split() if word.isascii()), cell.value
+        points = sheet.row_dimensions[2].height
+        for cell in sheet[2]:
+            if cell.alignment.wrap_text and not _hidden(sheet, cell.column):
+                needed = lines(cell.value or "", _dimension(sheet, cell.column).width)
+                assert points >= min(15 * needed, 180), (table.file, cell.coordinate)
 
 
 def test_the_same_report_gives_the_same_file(tmp_path):
