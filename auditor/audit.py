@@ -299,7 +299,8 @@ class Audit:
             ways = [a for s in sight.egress.paths for a in s.appliances]
             appliance = self._tenant.vms.get(ways[0]) if ways else None
             decided = next((s.id for s in reversed(sight.egress.steps) if s.gate in ("next-hop", "route") and s.id), "")
-            return appliance.id if appliance else decided or sight.configuration.subnet
+            # An effective route stands in the NIC's answer; what can be touched is the NIC.
+            return appliance.id if appliance else decided.removesuffix(_ANSWER) or sight.configuration.subnet
         if action == "run-diagnostic":
             return subnet.vnet if subnet else subscription
         if action == "allow-in-firewall":
@@ -314,6 +315,7 @@ class Audit:
         return sight.egress.decided_id or vm.id
 
 
+_ANSWER = "/effectiveRouteTable"
 _TOUCHES_SUBSCRIPTION = frozenset(
     {
         "declare-intent",

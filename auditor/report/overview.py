@@ -31,7 +31,7 @@ from auditor.report.tables import SEEN, Content
 _COLUMNS = 14  # of the grid, after a margin
 _WIDTH = 10.3  # characters of a grid column
 _PIXELS = 77  # the same on the screen
-_CHART_ROWS = 13
+_CHART_ROWS = 14
 _ROW_PIXELS, _ROW_POINTS = 20, 15
 _MARGIN = 4  # characters of the column before the grid, which holds the numbers of actions
 _PAPER = (734, 516)  # points that a sheet prints on, the narrower of A4 and Letter and the lower
@@ -39,6 +39,7 @@ _TOP_ACTIONS = 10
 _NAME = 60  # letters shown of a subscription's name
 _TOP_SUBSCRIPTIONS = 12
 _CHARTED_SUBSCRIPTIONS = 10
+_ROOMY = 7  # lines of a chart whose names need not be small
 _RUNS = 13  # the last ones, as many lines as the chart beside them is high
 
 
@@ -322,8 +323,10 @@ def _chart(book: Any, sheet: str, content: Content, figures: _Figures) -> Any:
         )
     small: dict[str, object] = {"name": FONT, "size": 9, "color": MUTED}
     _dress(chart, figures.title, small)
+    full = 7 if any(not name.isascii() for name in figures.lines) else 8
+    names = small | {"size": 9 if len(figures.lines) <= _ROOMY else full}
     chart.set_y_axis(
-        {"reverse": True, "interval_unit": 1, "num_font": small, "line": {"color": FAINT}, "major_tick_mark": "none"}
+        {"reverse": True, "interval_unit": 1, "num_font": names, "line": {"color": FAINT}, "major_tick_mark": "none"}
     )
     chart.set_x_axis(
         {

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from string import Formatter
 from typing import get_args
 
+import msgspec
 import pytest
 
+from auditor.config import Config
 from auditor.diff import KINDS
 from auditor.errors import UsageError
 from auditor.policy.actions import actions, doc_url
@@ -184,8 +187,11 @@ def test_an_action_without_a_target_speaks_of_the_vm(words):
             f"/subscriptions/{GUID}",
             f"az role assignment create --assignee PRINCIPAL-ID --role Reader --scope /subscriptions/{GUID}",
         ),
-        ("fix-route", f"{NETWORK}/virtualNetworks/v/subnets/app", ""),
-        ("fix-route", "", ""),
+        (
+            "give-evidence",
+            f"/subscriptions/{GUID}",
+            f'[[subscription]]\nid = "{GUID}"\nregistered_on = DATE-OF-FIRST-INVOICE',
+        ),
         ("no-action", f"{COMPUTE}/virtualMachines/app01", ""),
     ],
 )
@@ -199,6 +205,29 @@ def test_a_portal_path_where_no_command_does_it(words):
     path = words.command("run-diagnostic", **NAMES | {"target": f"{NETWORK}/virtualNetworks/vnet-mail"})
     assert "vnet-mail" in path
     assert "SMTP" in path
+
+
+def test_every_action_has_a_command_a_path_or_a_text(words):
+    """Whatever it touches, each action comes with a line to run, the place in the portal or the text to send."""
+    kinds = ("virtualNetworks/v/subnets/s", "routeTables/r", "networkSecurityGroups/n", "azureFirewalls/f", "odd/x")
+    targets = [f"/subscriptions/{GUID}", f"{COMPUTE}/virtualMachines/app01", *(f"{NETWORK}/{kind}" for kind in kinds)]
+    for code in set(COLUMNS["action_code"]) - {"no-action"}:
+        for target in targets:
+            line = words.command(code, **NAMES | {"target": target})
+            assert line, (code, target)
+            assert "{" not in line
+
+
+def test_lines_for_the_config_are_read_by_it(words):
+    """What is to be put into the config is one valid table of it once the words in capitals are filled in."""
+    filled = {"DATE-OF-FIRST-INVOICE": "2016-03-01", "OFFER-CLASS": "payg"}
+    for code in ("give-evidence", "state-offer"):
+        text = words.command(code, **NAMES | {"target": f"/subscriptions/{GUID}"})
+        for blank, value in filled.items():
+            text = text.replace(blank, value)
+        (entry,) = tomllib.loads(text)["subscription"]
+        assert entry.pop("id") == GUID
+        assert msgspec.convert({"subscription": [{"id": GUID, **entry}]}, Config).subscriptions
 
 
 def test_nothing_in_a_name_runs(words):
