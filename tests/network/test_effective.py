@@ -265,3 +265,86 @@ def test_an_nsg_beside_the_answer():
     assert not wrong(
         world.finding(), smtp="blocked", decided_by="subnet-nsg", rules_decided_by=rule_id(subnet_nsg, "no")
     )
+
+
+# ---- routes: what wins among the rows
+
+
+def to_firewall(*prefixes: str, **fields: object) -> list[Json]:
+    """Rows of user routes to the firewall."""
+    return [{**effective_route("User", p, "VirtualAppliance", FIREWALL_ADDRESS), **fields} for p in prefixes]
+
+
+def test_bgp_override_among_effective_routes():
+    """§1.2: hasBgpOverride puts a user row before more specific learned ones; the SDK's class does not show the flag."""
+    for flag, path in ((True, "azure-firewall"), (False, "gateway")):
+        world = HubSpoke(allow_25(), routes=())
+        rows = to_firewall(DEFAULT, hasBgpOverride=flag)
+        world.tenant.effective_routes(world.nic, *REPLACED, *rows, *learned(*HALVES))
+        assert not wrong(world.finding(), path=path)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_tie_of_tags_among_effective_routes(order):
+    """§1.2: rows that expand a service tag keep its place in the order of ties, wherever they stand in the answer."""
+    world = HubSpoke(allow_25(), routes=())
+    tag = {**effective_route("User", EXCHANGE, "None"), "destinationServiceTags": ["Storage"]}
+    rows = [tag, *to_firewall(EXCHANGE)][::order]
+    world.tenant.effective_routes(world.nic, *REPLACED, *rows, *to_firewall(DEFAULT))
+    assert not wrong(world.finding(), **THROUGH)
+
+
+def test_a_system_default_route_to_none():
+    """The platform's longer null routes are noise; its default route to None would be a drop."""
+    world = Lone()
+    world.tenant.effective_routes(world.nic, SYSTEM[0], effective_route("Default", DEFAULT, "None"))
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", path="none", decided_by="route")
+    assert deciders(found, "route") == [("deny", f"{world.nic['id']}/effectiveRouteTable")]
+
+
+def test_halves_that_agree():
+    """Two rows in one answer are the same as two routes of a table: no difference to report."""
+    world = HubSpoke(allow_25(), routes=tuple((half, FIREWALL_ADDRESS) for half in HALVES))
+    world.tenant.effective_routes(world.nic, *SYSTEM, *to_firewall(*HALVES))
+    found = world.finding()
+    assert not wrong(found, **THROUGH)
+    assert "effective-differs" not in found.reasons
+
+
+def test_another_address_is_a_difference():
+    """A next hop at another address than the route table says is a difference, though of one kind."""
+    world = HubSpoke(allow_25(), routes=((DEFAULT, "10.0.1.99"),))
+    world.tenant.effective_routes(world.nic, *REPLACED, *to_firewall(DEFAULT))
+    found = world.finding()
+    assert not wrong(found, **THROUGH)
+    assert "effective-differs" in found.reasons
+
+
+def test_effective_routes_settle_a_gateway():
+    """§1.6: what an answer settles is no difference: the gateway's part was not known before."""
+    world = Gatewayed()
+    world.tenant.effective_routes(world.nic, *SYSTEM)
+    assert "effective-differs" not in world.finding().reasons
+
+
+def test_effective_routes_of_a_table_that_was_not_read():
+    """The answer stands in for a route table out of sight, for what VirtualNetwork holds, too."""
+    world = HubSpoke(allow_25())
+    nsg = world.guard(rule("no-vnet", 100, "Deny", "VirtualNetwork", "*"))
+    world.subscription.drop(world.table)
+    world.tenant.effective_routes(world.nic, *REPLACED, *to_firewall(DEFAULT))
+    assert not wrong(world.finding(), smtp="blocked", rules_decided_by=rule_id(nsg, "no-vnet"))
+
+
+def test_effective_ipv6_routes():
+    """§1.8: rows of IPv6 decide for IPv6 alone; an answer without any leaves IPv6 to the configuration."""
+    ip = {"ipv6": "fd00:1::4"}
+    for rows, ipv6 in (((), "open"), ((effective_route("User", "::/0", "None"),), "blocked")):
+        world = Lone()
+        world.vnet["properties"]["addressSpace"]["addressPrefixes"].append("fd00:1::/48")
+        public = world.group.public_ip("six", "2603:1000::4")
+        world.neighbour("dual", "10.1.0.7", ipv6_public_ip=public, **ip)
+        nic = next(d for d in world.subscription.documents if d["id"].endswith("dual-nic"))
+        world.tenant.effective_routes(nic, *SYSTEM, *rows)
+        assert not wrong(world.findings()["dual"], **DIRECT, ipv6=ipv6)
