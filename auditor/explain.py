@@ -59,9 +59,9 @@ def explain(finding: Finding, words: Words) -> Iterator[str]:
 def _steps(finding: Finding) -> Iterator[str]:
     for step in finding.steps:
         mark = ">>" if step.gate == finding.decided_by else "  "
-        yield f"{mark}{step.gate:<12} {step.outcome:<10} {step.detail}"
+        yield f"{mark}{step.gate:<12} {step.outcome:<16} {step.detail}".rstrip()
         if step.id:
-            yield f"{'':<25} {step.id}"
+            yield f"{'':<31} {step.id}"
 
 
 def _policy(finding: Finding, words: Words) -> Iterator[str]:

@@ -408,7 +408,8 @@ class _Join:
         outcome = "deny" if passing <= denied else "partial" if denied else "unknown" if undecided else "allow"
         decider = ruling.decider(passing, *((DENY,) if denied else (ALLOW, ALWAYS, PASS)))
         if decider and decider.id:
-            self.steps.append(Step(gate, outcome, decider.id, decider.label))
+            what = f" deny {self._briefly(decider.addresses & passing)}" if outcome == "partial" else ""
+            self.steps.append(Step(gate, outcome, decider.id, decider.label + what))
         elif gate != "admin-rule":
             self.steps.append(Step(gate, outcome, resource_id, name_of(resource_id)))
         if gate == "admin-rule" and denied:
@@ -491,7 +492,9 @@ class _Join:
         outcome = "deny" if way.blocked else UNKNOWN if way.unknown else way.path
         shown = f"{part.label} -> {part.hop.kind} {' '.join(part.hop.ips) or target}"
         self.steps.append(Step("route", outcome, part.id, shown))
-        if way.id and part.hop.kind in (APPLIANCE, FIREWALL):
+        if way.legs:
+            self.steps += [Step("next-hop", p, i, f"{ip} {name_of(i)}".rstrip()) for ip, p, i in way.legs]
+        elif way.id and part.hop.kind in (APPLIANCE, FIREWALL):
             self.steps.append(Step("next-hop", outcome, way.id, name_of(way.id)))
         if way.path == DIRECT:
             self.note(*part.hop.reasons, *self.outbound.reasons, gap=self.outbound.gap)
@@ -553,7 +556,8 @@ class _Join:
                 code = "unknown"
             note = {"allow": "firewall-allows", "deny": "firewall-denies", "partial": "firewall-partial"}
             self.note(note.get(code, "firewall-rules-not-seen"))
-            self.steps.append(Step("firewall", code, rule, _tail(rule)))
+            what = f" allow {self._briefly(asked - denied - unknown, names)}" if code == "partial" else ""
+            self.steps.append(Step("firewall", code, rule, _tail(rule) + what))
         return tuple(slices), Gate("firewall", rule, denied, unknown, names), code, rule
 
     def _firewall(self, way: Way, addresses: AddressSet) -> tuple[AddressSet, AddressSet, tuple[str, ...], str]:
@@ -592,13 +596,17 @@ class _Join:
             part.addresses,
             path,
             kind,
-            f"{part.label}: {', '.join(way.legs)}" if way.legs else part.label,
+            f"{part.label}: {', '.join(f'{ip} {p}' for ip, p, _ in way.legs)}" if way.legs else part.label,
             not way.unknown,
             way.firewall.id if way.firewall else way.id if way.path in ("azure-firewall", "mixed") else "",
             way.appliances,
         )
 
-    def _shown(self, allowed: AddressSet, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _briefly(self, addresses: AddressSet, names: tuple[str, ...] = ()) -> str:
+        """Destinations for one line of the trail."""
+        return " ".join(self._shown(addresses, names, 4))
+
+    def _shown(self, allowed: AddressSet, names: tuple[str, ...], most: int = _MOST_SHOWN) -> tuple[str, ...]:
         """Destinations as a person reads them: a tag's name, prefixes, or everything but a few."""
         if names and not allowed:
             return names
@@ -610,14 +618,14 @@ class _Join:
         if but:
             return (f"Internet except {but}", *names)
         if len(missing.spans) < len(allowed.spans):
-            return (f"Internet except {' '.join(_first(missing))}", *names)
-        return (*_first(allowed), *names)
+            return (f"Internet except {' '.join(_first(missing, most))}", *names)
+        return (*_first(allowed, most), *names)
 
 
-def _first(addresses: AddressSet) -> list[str]:
+def _first(addresses: AddressSet, most: int) -> list[str]:
     """The first prefixes of a set, with a mark where there are more."""
-    shown = list(islice(addresses.prefixes(), _MOST_SHOWN + 1))
-    return shown if len(shown) <= _MOST_SHOWN else [*shown[:_MOST_SHOWN], "…"]
+    shown = list(islice(addresses.prefixes(), most + 1))
+    return shown if len(shown) <= most else [*shown[:most], "…"]
 
 
 def _tail(rule_id: str) -> str:

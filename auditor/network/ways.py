@@ -61,7 +61,7 @@ class Way(Struct, frozen=True):
     firewall: Firewall | None = None
     appliances: tuple[str, ...] = ()  # keys of the appliance's VMs
     inbound: tuple[tuple[Inbound, ...], ...] = ()  # of each appliance; any of them may be the one
-    legs: tuple[str, ...] = ()  # what stands at each of several next hops of different kinds
+    legs: tuple[tuple[str, str, str], ...] = ()  # (address, path, id) of several next hops of different kinds
     egress_id: str = ""
     egress_ip: str = ""
     reasons: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ class Ways:
             unknown=True,
             reasons=("mixed-paths", *reasons),
             gaps=tuple(dict.fromkeys((f"next-hop {' '.join(hop.ips)}", *(g for w in ways for g in w.gaps)))),
-            legs=tuple(f"{ip} {w.path}" for ip, w in zip(hop.ips, ways, strict=True)),
+            legs=tuple((ip, w.path, w.id) for ip, w in zip(hop.ips, ways, strict=True)),
         )
 
     def _appliance(self, subnet: Subnet, hop: Hop, ip: str, bits: int) -> Way:

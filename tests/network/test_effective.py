@@ -339,12 +339,11 @@ def test_effective_routes_of_a_table_that_was_not_read():
 
 def test_effective_ipv6_routes():
     """§1.8: rows of IPv6 decide for IPv6 alone; an answer without any leaves IPv6 to the configuration."""
-    ip = {"ipv6": "fd00:1::4"}
     for rows, ipv6 in (((), "open"), ((effective_route("User", "::/0", "None"),), "blocked")):
         world = Lone()
         world.vnet["properties"]["addressSpace"]["addressPrefixes"].append("fd00:1::/48")
         public = world.group.public_ip("six", "2603:1000::4")
-        world.neighbour("dual", "10.1.0.7", ipv6_public_ip=public, **ip)
+        world.neighbour("dual", "10.1.0.7", ipv6="fd00:1::4", ipv6_public_ip=public)
         nic = next(d for d in world.subscription.documents if d["id"].endswith("dual-nic"))
         world.tenant.effective_routes(nic, *SYSTEM, *rows)
         assert not wrong(world.findings()["dual"], **DIRECT, ipv6=ipv6)

@@ -1,0 +1,107 @@
+"""`auditor explain`: one VM hop by hop, with what each gate decided and for which destinations."""
+
+from __future__ import annotations
+
+import pytest
+
+from auditor.audit import Audit
+from auditor.config import Config
+from auditor.errors import UsageError
+from auditor.explain import explain, find
+from auditor.words import Words
+from tests.arm import collection, network_rule, nic_of, rule, rule_id, subnet_of
+from tests.network.test_next_hops import ecmp
+from tests.network.test_wan import Spoke
+from tests.network.world import EXCHANGE, FIREWALL_ADDRESS, TODAY, HubSpoke, Lone, World, allow_25, attach, route_id
+
+
+def lines(world: World, vm: str = "app01") -> list[str]:
+    """What is printed of a VM, without the space around."""
+    return [line.strip() for line in explain(world.finding(vm), Words.load("en"))]
+
+
+def steps(world: World) -> list[str]:
+    """The packet's way: every gate's line, followed by the id that it names."""
+    said = lines(world)
+    return said[said.index("The packet's way") + 2 : said.index("Microsoft's policy") - 1]
+
+
+def under(said: list[str], start: str) -> str:
+    """The line below the one that begins like this: the id of what decided there."""
+    at = next(n for n, line in enumerate(said) if " ".join(line.removeprefix(">>").split()).startswith(start))
+    return said[at + 1]
+
+
+def test_every_gate_with_its_destinations():
+    """A part is named where it is decided: what a rule denies, what a route takes another way, what a firewall allows;
+    below each stands the id that decided."""
+    world = HubSpoke(
+        collection("c", 200, "Allow", network_rule("mx", EXCHANGE)), routes=(("0.0.0.0/1", FIREWALL_ADDRESS),)
+    )
+    nat = world.nat()
+    attach(world.app, natGateway=nat)
+    nsg = world.guard(rule("half", 100, "Deny", "13.0.0.0/8"))
+    said = steps(world)
+    assert under(said, "nic-nsg partial half (100) deny 13.0.0.0/8") == rule_id(nsg, "half")
+    assert under(said, "route azure-firewall rt/to-0.0.0.0-1 0.0.0.0/1 -> appliance 10.0.1.4") == route_id(
+        world.table, "0.0.0.0/1"
+    )
+    assert under(said, "next-hop azure-firewall fw") == world.firewall["id"]
+    assert under(said, f"firewall partial default/c/mx allow {EXCHANGE}").endswith("/c/mx")
+    assert under(said, "egress nat-gateway") == nat["id"]
+    assert any(line.startswith("route        direct           system route 0.0.0.0/0") for line in said)
+
+
+def test_the_gate_that_decides_is_marked():
+    """The gate that settles the row is marked, no other is."""
+    world = Lone()
+    world.guard(rule("no", 100, "Deny"))
+    marked = [line for line in lines(world) if line.startswith(">>")]
+    assert [line.split()[0] for line in marked] == [">>nic-nsg"]
+
+
+def test_a_rule_that_denies_all_but_a_part():
+    """The shorter way to say it is taken: all but what is left."""
+    world = Lone()
+    world.guard(rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny"))
+    assert under(steps(world), f"nic-nsg partial no (200) deny Internet except {EXCHANGE}")
+
+
+def test_several_next_hops():
+    """Each of several next hops has its own line: the address, what stands there, its id."""
+    world = HubSpoke(allow_25(), routes=())
+    nva = world.group.vm("nva", subnet_of(world.hub, "nva"), "10.0.2.4", forwarding=True)
+    world.routes(ecmp(FIREWALL_ADDRESS, "10.0.2.4"))
+    said = steps(world)
+    assert under(said, f"next-hop azure-firewall {FIREWALL_ADDRESS} fw") == world.firewall["id"]
+    assert under(said, "next-hop nva 10.0.2.4 nva-nic") == nic_of(nva)
+
+
+def test_the_way_through_a_hub():
+    """The policy or route of the hub is the route of a spoke, its firewall the next hop and the way out."""
+    world = Spoke()
+    said = steps(world)
+    assert under(said, "route azure-firewall PublicTraffic 0.0.0.0/0") == f"{world.intent['id']}/PublicTraffic"
+    assert under(said, "egress allow hubfw 203.0.113.10") == world.firewall["id"]
+
+
+def test_what_would_settle_it():
+    """What could not be seen is listed with the resource to look at."""
+    said = lines(HubSpoke(allow_25(), routes=(("0.0.0.0/0", "10.77.0.4"),)))
+    assert said[said.index("Not seen, and would settle it") + 1].startswith("next-hop 10.77.0.4 of /subscriptions/")
+
+
+def test_which_vm():
+    """A VM is found by id or name, whatever the letters; a name nobody has or several have is an error that helps."""
+    world = Lone()
+    second = world.tenant.subscription("other").group("rg")
+    vnet = second.vnet("v", "10.2.0.0/16", {"app": "10.2.0.0/24"})
+    twin = second.vm("twin", subnet_of(vnet, "app"), "10.2.0.4")
+    world.neighbour("twin", "10.1.0.5")
+    found = list(Audit(world.decoded(), Config(), "2025-07", TODAY).findings())
+    assert find(found, "APP01").vm == "app01"
+    assert find(found, twin["id"].upper()).vm_id == twin["id"]
+    with pytest.raises(UsageError, match="app01"):
+        find(found, "app")
+    with pytest.raises(UsageError, match="say which by id"):
+        find(found, "twin")
