@@ -347,7 +347,6 @@ def _terminate(*_: object) -> None:
 
 def main() -> None:
     """The console script."""
-    sys.excepthook = _traceback
     signal.signal(signal.SIGTERM, _terminate)
     remember_environment(os.environ)
     with _errors():
@@ -357,3 +356,5 @@ def main() -> None:
             if end.code == _INTERRUPTED:  # the library turns Ctrl-C into this without a word
                 raise KeyboardInterrupt from end
             raise
+        finally:
+            sys.excepthook = _traceback  # the library has put its own there

@@ -22,7 +22,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from auditor import files
+from auditor import files, telemetry
 from auditor.baseline import changes_between, load_run, run_of
 from auditor.collect.progress import Logged
 from auditor.deliver import message, notify, place
@@ -54,6 +54,7 @@ class Job:
         self._environ = environ
         self._record = Record.begin(run_id, settings)
         self._stack = ExitStack()
+        self._telemetry: telemetry.Telemetry = telemetry.Silent()
         self._place: place.Place
         self._opened = False
         self._previous: Run | None = None
@@ -68,6 +69,7 @@ class Job:
         check_formats(self._formats)
         place.check(config)
         notify.check(config.notify, self._environ)
+        self._telemetry = telemetry.begin(self._environ, self._record.run_id)
         with self._ending():
             self._place = self._stack.enter_context(place.opened(config, self._environ))
             self._opened = True
@@ -79,14 +81,12 @@ class Job:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._failed(error)
-        self._stack.close()
+        self._end(error)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """A part of the run, timed and logged."""
-        with self._record.phase(name):
+        with self._record.phase(name), self._telemetry.phase(name):
             yield
         seconds = self._record.phases[name]
         logger.info("%s took %.1f s", name, seconds, extra={"event": "phase", "phase": name, "seconds": seconds})
@@ -256,9 +256,14 @@ class Job:
         try:
             yield
         except BaseException as error:
-            self._failed(error)
-            self._stack.close()
+            self._end(error)
             raise
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._failed(error)
+        self._stack.close()
+        self._telemetry.end(self._record)
 
     def _failed(self, error: BaseException) -> None:
         """Notes a failure and tells of it. An interruption by a person is told to nobody, one by the system is."""
