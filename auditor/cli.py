@@ -17,12 +17,13 @@ import typer
 from msgspec.structs import replace
 
 from auditor import __version__
-from auditor.errors import AuditorError, Terminated
+from auditor.errors import AuditorError, Terminated, UsageError
 from auditor.log import configure
 from auditor.redaction import redact, remember_environment
 from auditor.settings import DOCTOR, EVERYTHING, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
 
 if TYPE_CHECKING:
+    from auditor.cluster import Cluster
     from auditor.collect.progress import Logged
     from auditor.config import Config
     from auditor.model.finding import Finding
@@ -114,15 +115,15 @@ def scan(
 
     config = settings.config
     source = config.collect.snapshot
-    with Job(settings, os.environ, settings.run_id) as job:
+    with Job(settings, os.environ, settings.run_id) as job, _engine(config) as engine:
         with job.phase("collect"):
             if source:
                 snapshot = _open(source)
             else:
-                snapshot, seen = _collect(place.snapshot(config), config, anew=True)
+                snapshot, seen = _collect(place.snapshot(config), config, engine, anew=True)
                 job.collected(seen)
         with job.phase("judge"):
-            result = _judge(snapshot, config)
+            result = _judge(snapshot, config, engine)
         code = _exit_code(result, config.report.fail_on)
         job.deliver(result, code)
     raise typer.Exit(code)
@@ -137,7 +138,8 @@ def collect(
     """Collect only: write a snapshot that `scan --from` judges later."""
     from auditor.scan import optional
 
-    taken, _ = _collect(snapshot, settings.config, anew=False)
+    with _engine(settings.config) as engine:
+        taken, _ = _collect(snapshot, settings.config, engine, anew=False)
     raise typer.Exit(0 if all(map(optional, taken.gaps())) else _INCOMPLETE)
 
 
@@ -280,13 +282,29 @@ def _open(path: str | Path) -> Snapshot:
     return Snapshot.open(path)
 
 
-def _judge(snapshot: Snapshot, config: Config) -> Scan:
+@contextmanager
+def _engine(config: Config) -> Iterator[Cluster | None]:
+    """The cluster that the work runs on, None for this machine."""
+    if config.engine.name == "local":
+        if config.engine.scheduler:
+            raise UsageError("--scheduler is for --engine dask")
+        yield None
+        return
+    from auditor.cluster import Cluster
+
+    with Cluster(config.engine.scheduler) as cluster:
+        yield cluster
+
+
+def _judge(snapshot: Snapshot, config: Config, engine: Cluster | None = None) -> Scan:
+    if engine:
+        return engine.judge(snapshot, config, config.policy.edition)
     from auditor.scan import judge
 
     return judge(snapshot, config, config.policy.edition)
 
 
-def _collect(path: Path, config: Config, *, anew: bool) -> tuple[Snapshot, Logged]:
+def _collect(path: Path, config: Config, engine: Cluster | None, *, anew: bool) -> tuple[Snapshot, Logged]:
     from auditor import questions
     from auditor.collect import collect_tenants
     from auditor.collect.options import CollectOptions
@@ -301,7 +319,7 @@ def _collect(path: Path, config: Config, *, anew: bool) -> tuple[Snapshot, Logge
         SnapshotWriter(path, replace=anew and not resume, resume=resume) as writer,
         watched(sys.stderr, wanted=config.log.progress) as display,
     ):
-        return collect_tenants(each, writer, display, decide), display
+        return (engine.collect if engine else collect_tenants)(each, writer, display, decide), display
 
 
 def _print_json(content: object) -> None:

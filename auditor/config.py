@@ -132,6 +132,13 @@ class Collect(_Table, frozen=True):
     resume: bool = False
 
 
+class Engine(_Table, frozen=True):
+    """`[engine]`: where a scan runs. `scheduler` is the address of a Dask scheduler, "" for one of its own here."""
+
+    name: Literal["local", "dask"] = "local"
+    scheduler: Annotated[str, Meta(pattern=r"^$|^\w+://.", description="an address such as tcp://10.0.0.4:8786")] = ""
+
+
 class Policy(_Table, frozen=True):
     """`[policy]`: the edition that decides `platform` and `smtp`."""
 
@@ -262,6 +269,7 @@ class Config(_Table, frozen=True):
     owner_tags: tuple[Text, ...] = ()
     scope: Scope = Scope()
     collect: Collect = Collect()
+    engine: Engine = Engine()
     policy: Policy = Policy()
     subscriptions: tuple[Override, ...] = field(default=(), name="subscription")
     exemptions: tuple[Exemption, ...] = field(default=(), name="exemption")

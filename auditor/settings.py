@@ -21,7 +21,7 @@ from msgspec import Struct
 from auditor import config
 from auditor.config import Config
 
-SCOPE, REPORT, LOG = "Scope", "Report", "Progress and logs"
+SCOPE, REPORT, MACHINES, LOG = "Scope", "Report", "Machines", "Progress and logs"
 FILE = Path("auditor.toml")
 """The config file that is taken by itself where it lies in the working directory."""
 
@@ -108,13 +108,15 @@ SETTINGS = (
     Setting("collect.effective", ("--effective",), "Ask Azure for effective routes and rules.", SCOPE),
     Setting("collect.max_concurrency", ("--max-concurrency",), "Requests under way at once (32).", SCOPE),
     Setting("collect.resume", ("--resume",), "Go on with an unfinished collection.", SCOPE, sets=True),
+    Setting("engine.name", ("--engine",), "On this machine, or in parts on a Dask cluster.", MACHINES),
+    Setting("engine.scheduler", ("--scheduler",), "The cluster's scheduler, tcp://… or tls://….", MACHINES),
     Setting("log.progress", ("--no-progress",), "No progress display.", LOG, sets=False),
     Setting("log.level", ("--log-level",), "How much is logged.", LOG),
     Setting("log.format", ("--log-format",), "As text, or as one JSON object a line.", LOG),
 )
 
 LOGGING = ("log.level", "log.format")
-LIVE = (*(each.key for each in SETTINGS if each.panel == SCOPE), "log.progress", *LOGGING)
+LIVE = (*(each.key for each in SETTINGS if each.panel in (SCOPE, MACHINES)), "log.progress", *LOGGING)
 """What a command that collects takes."""
 
 _WAYS = ("collect.source", "collect.effective", "collect.resume")

@@ -37,7 +37,7 @@ def run(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None
     out, err = io.StringIO(), io.StringIO()
     line = ["auditor", *map(str, arguments)]
     with (
-        patch.dict(os.environ, _environment(environment or {}), clear=True),
+        patch.dict(os.environ, environment_of(environment or {}), clear=True),
         patch.object(sys, "argv", line),
         contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),
@@ -55,7 +55,7 @@ def start(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] | No
     return subprocess.Popen(
         [sys.executable, "-m", "auditor", *map(str, arguments)],
         cwd=cwd,
-        env=_environment(environment or {}) | {"PYTHONPATH": str(ROOT)},
+        env=environment_of(environment or {}) | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -108,7 +108,7 @@ def contradictions(row: Row, wanted: Mapping[str, Iterable[str]]) -> Iterator[st
             yield f"{row['vm']}.{column} is {cell or 'empty'}, expected {choice}"
 
 
-def _environment(azure: Mapping[str, str]) -> dict[str, str]:
+def environment_of(azure: Mapping[str, str]) -> dict[str, str]:
     """This environment without what it says of Azure, of certificates and of proxies; then `azure`."""
     foreign = ("AZURE_", "SSL_CERT_", "REQUESTS_CA_", "HTTP_", "HTTPS_", "ALL_", "NO_COLOR", "FORCE_COLOR")
     own = {key: value for key, value in os.environ.items() if not key.upper().startswith(foreign)}

@@ -189,7 +189,7 @@ def test_values_of_options_are_those_of_help():
     """Where an option takes one of some values, its row names them all."""
     rows = {codes(row[0])[0]: row[-1] for row in table(*OPTIONS)}
     choices = {option: kind.split("|") for option, (_, kind) in options_of("scan").items() if "|" in kind}
-    assert len(choices) == 9
+    assert len(choices) == 10
     for option, values in choices.items():
         assert set(values) <= set(codes(rows[option])), option
 

@@ -82,6 +82,9 @@ class Runner(Protocol):
     def sights(self, each: Sequence[CollectOptions]) -> list[Sight | NotSignedIn]:
         """The scope of each tenant."""
 
+    def size(self, subscriptions: int) -> int:
+        """How many of so many subscriptions make one part at most."""
+
     def parts(self, jobs: Sequence[Job], folder: Path) -> Iterator[tuple[Job, NotSignedIn | None]]:
         """The jobs as they end, each with its snapshot in a directory of its name."""
 
@@ -92,25 +95,25 @@ def collect_parts(
     runner: Runner,
     progress: Progress,
     decide: Decide | None = None,
-    *,
-    most: int = 0,
 ) -> Snapshot:
-    """Collect tenants, in groups of no more than `most` subscriptions (0: of any number), into one snapshot.
+    """Collect tenants in parts into one snapshot.
 
     Raises as `auditor.collect.collect` does; NotSignedIn only where there is no token for any tenant.
     """
-    plan = _planned(each, writer, runner, most)
+    plan = _planned(each, writer, runner)
     progress.begin(sum(len(job.options.subscriptions) for job in plan.jobs))
     folder = writer.path / _PARTS
-    parts = _run(plan.jobs, folder, runner, writer, progress)
+    parts, locked = _run(plan.jobs, folder, runner, progress)
+    if not parts:
+        raise NotSignedIn(locked[0].message)
     lists = writer.path / _LISTS
-    gaps = [*plan.gaps, *_merge(parts, plan, lists)]
+    gaps = [*plan.gaps, *locked, *_merge(parts, plan, lists)]
     if decide:
-        cloud = resolve(each[0].cloud, environ).name
-        questions = decide(effective.tenant_of(cloud, lists.read_bytes().splitlines(), gaps))
-        answers = _run([*_answering(plan.jobs, questions)], folder, runner, writer, progress)
+        with lists.open("rb") as documents:
+            questions = decide(effective.tenant_of(parts[0].manifest.cloud, documents, gaps))
+        answers, locked = _run([*_answering(plan.jobs, questions)], folder, runner, progress)
         _write(writer.path / _ANSWERS, (raw for part in answers for raw in _documents(part)))
-        gaps += [gap for part in answers for gap in part.gaps()]
+        gaps += [*locked, *(gap for part in answers for gap in part.gaps())]
     for number, gap in enumerate(gaps):
         writer.gap(gap, f"part {number}")
     snapshot = writer.finish(_manifest(each, parts))
@@ -139,6 +142,10 @@ class Here:
     def sights(self, each: Sequence[CollectOptions]) -> list[Sight | NotSignedIn]:
         """See `Runner`."""
         return [look(options) for options in each]
+
+    def size(self, subscriptions: int) -> int:
+        """See `Runner`: a part is a tenant."""
+        return subscriptions
 
     def parts(self, jobs: Sequence[Job], folder: Path) -> Iterator[tuple[Job, NotSignedIn | None]]:
         """See `Runner`."""
@@ -212,7 +219,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     asked: tuple[CollectOptions, ...]
 
 
-def _planned(each: Sequence[CollectOptions], writer: SnapshotWriter, runner: Runner, most: int) -> Plan:
+def _planned(each: Sequence[CollectOptions], writer: SnapshotWriter, runner: Runner) -> Plan:
     """The plan; a resumed collection keeps to the one it began with."""
     for page in writer.recorded.get(_PLAN, []):
         plan = msgspec.json.decode(writer.documents(page)[0], type=Plan)
@@ -221,12 +228,13 @@ def _planned(each: Sequence[CollectOptions], writer: SnapshotWriter, runner: Run
         return plan
     if writer.recorded:
         raise UsageError("--resume: the collection that lies there was not begun in parts.")
-    plan = _plan(each, runner.sights(each), most)
+    plan = _plan(each, runner)
     writer.page(_PLAN, [msgspec.json.encode(plan)], aside=True)
     return plan
 
 
-def _plan(each: Sequence[CollectOptions], sights: list[Sight | NotSignedIn], most: int) -> Plan:
+def _plan(each: Sequence[CollectOptions], runner: Runner) -> Plan:
+    sights = runner.sights(each)
     seen = {at: sight for at, sight in enumerate(sights) if isinstance(sight, Sight)}
     failed = [sight for sight in sights if isinstance(sight, NotSignedIn)]
     if failed and not seen:
@@ -243,7 +251,7 @@ def _plan(each: Sequence[CollectOptions], sights: list[Sight | NotSignedIn], mos
         else:
             found = [gap for gap in sight.gaps if subscription_of(gap.scope) not in owners]
         gaps |= {(key(gap.scope), gap.kind): gap for gap in found}
-    jobs = tuple(_jobs(each, owners, most))
+    jobs = tuple(_jobs(each, owners, max(1, runner.size(len(owners)))))
     if not jobs:
         raise AuditorError("No subscription to read in any tenant; `auditor doctor` shows what the identity may read.")
     return Plan(jobs=jobs, gaps=tuple(gaps.values()), asked=tuple(each))
@@ -260,10 +268,9 @@ def _owners(seen: dict[int, Sight]) -> dict[str, int]:
     return owners
 
 
-def _jobs(each: Sequence[CollectOptions], owners: dict[str, int], most: int) -> Iterator[Job]:
+def _jobs(each: Sequence[CollectOptions], owners: dict[str, int], size: int) -> Iterator[Job]:
     for at, options in enumerate(each):
         guids = sorted(guid for guid, owner in owners.items() if owner == at)
-        size = most or max(1, len(guids))
         for number, start in enumerate(range(0, len(guids), size)):
             chosen = replace(
                 options,
@@ -286,19 +293,15 @@ def _answering(jobs: Sequence[Job], questions: Iterable[Question]) -> Iterator[J
         yield Job(name=f"{jobs[at].name}-answers", options=jobs[at].options, questions=tuple(own))
 
 
-def _run(
-    jobs: Sequence[Job], folder: Path, runner: Runner, writer: SnapshotWriter, progress: Progress
-) -> list[Snapshot]:
-    """Runs what is not there yet; gives the finished parts. A tenant that lets nobody in any more is a gap."""
+def _run(jobs: Sequence[Job], folder: Path, runner: Runner, progress: Progress) -> tuple[list[Snapshot], list[Gap]]:
+    """Runs what is not there yet; gives the finished parts, and a gap for each that nobody was let in to."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    failed = set[str]()
+    locked: dict[str, Gap] = {}
     for job, error in runner.parts([job for job in jobs if not (folder / job.name / MANIFEST).exists()], folder):
         if error:
-            failed.add(job.name)
-            gap = tenant_gap(job.options.tenant_id, "NotSignedIn", str(error))
-            writer.gap(gap, job.name)
-            progress.gap(gap)
-    return [Snapshot.open(folder / job.name) for job in jobs if job.name not in failed]
+            locked[job.name] = tenant_gap(job.options.tenant_id, "NotSignedIn", str(error))
+            progress.gap(locked[job.name])
+    return [Snapshot.open(folder / job.name) for job in jobs if job.name not in locked], list(locked.values())
 
 
 # ---- one snapshot of them

@@ -80,6 +80,15 @@ def _unknown(reason: str, gap: str, where: str = "") -> Way:
     return Way("unknown", "unknown", where, unknown=True, reasons=(reason,), gaps=(gap,))
 
 
+def hop_addresses(tenant: Tenant) -> set[str]:
+    """The addresses that routes name as next hops, and those behind internal load balancers."""
+    wanted = {ip for t in tenant.route_tables.values() for r in t.routes for ip in r.hop_ips}
+    wanted |= {ip for rows in tenant.effective_routes.values() for row in rows for ip in row.hop_ips}
+    wanted |= {s.hop_ip for c in tenant.hub_connections.values() for s in c.static_routes}
+    internal = (lb for lb in tenant.load_balancers.values() if any(f.subnet and f.private_ip for f in lb.frontends))
+    return wanted | {ip for lb in internal for p in lb.pools for _, ip in p.addresses}
+
+
 class Ways:
     """Ways by subnet and hop, each found once."""
 
@@ -97,10 +106,7 @@ class Ways:
             (key(parent_of(f.subnet)), f.private_ip): (lb, f)
             for lb in tenant.load_balancers.values() for f in lb.frontends if f.subnet and f.private_ip
         }  # fmt: skip
-        wanted = {ip for t in tenant.route_tables.values() for r in t.routes for ip in r.hop_ips}
-        wanted |= {ip for rows in tenant.effective_routes.values() for row in rows for ip in row.hop_ips}
-        wanted |= {s.hop_ip for c in tenant.hub_connections.values() for s in c.static_routes}
-        wanted |= {ip for lb, f in self._frontends.values() for p in lb.pools for _, ip in p.addresses}
+        wanted = hop_addresses(tenant)
         self._nics = {
             (key(parent_of(c.subnet)), c.private_ip): (nic, c)
             for nic in tenant.nics.values() for c in nic.configurations if c.private_ip in wanted and c.subnet
