@@ -264,7 +264,7 @@ def test_config_loads(tmp_path):
     path.write_text(CONFIG, "utf-8")
     loaded = config.load(path)
     assert loaded.risk.overrides == {("open", "not-sender"): "medium"}
-    options_too = {"collect", "log"}
+    options_too = {"collect", "engine", "log"}
     assert set(tomllib.loads(CONFIG)) == {f.encode_name for f in fields(Config)} - options_too
 
 

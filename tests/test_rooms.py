@@ -47,6 +47,8 @@ ONLY = {
     "pandas": {"report"},
     "xlsxwriter": {"report"},
     "typer": {"cli", "__main__"},
+    "dask": {"cluster"},
+    "distributed": {"cluster"},
 }
 
 
