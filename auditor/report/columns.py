@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
@@ -65,10 +65,14 @@ class Column(Generic[Item]):
 
     def cells(self, items: Sequence[Item], context: Context) -> list[Any]:
         """The cells of some rows: text, or whole numbers where the kind is number."""
+        values = self.values(items, context)
+        return list(map(self.separator.join, values)) if self.separator else values
+
+    def values(self, items: Sequence[Item], context: Context) -> list[Any]:
+        """The same before it is joined: a tuple of texts where there is a separator."""
         if self.make is not None:
             return [self.make(item, context) for item in items]
-        values: Iterable[Any] = map(attrgetter(self.source or self.key), items)
-        return list(map(self.separator.join, values) if self.separator else values)
+        return list(map(attrgetter(self.source or self.key), items))
 
 
 def _action(finding: Finding, context: Context) -> str:

@@ -2,11 +2,13 @@
 
 import csv
 import re
+from datetime import date
+from typing import Any
 
 import pytest
 from pyarrow import parquet
 
-from auditor.report.cells import inert
+from auditor.report.cells import inert, moment
 from auditor.report.columns import row
 from auditor.report.rows import in_order
 from auditor.report.tables import CHUNK, content
@@ -67,17 +69,49 @@ def test_hostile_names(tmp_path, name):
 
 
 def test_parquet_holds_the_same(tmp_path):
-    """Parquet holds each table's cells as they are: text, and whole numbers for counts."""
-    run = report([*tenant(CHUNK + 3), finding(9999, vm="=1+1")])
+    """Parquet holds each table's values typed: text as it is, counts, times in UTC, days, and lists as lists."""
+    one = finding(9999, vm="=1+1", created="", gaps=("a; b", "c"), suppressed="agreed")
+    run = report([*tenant(CHUNK + 3), one])
     folder = written(tmp_path, run, "parquet")
     prepared = content(run, PlainWords())
+    shapes: dict[str, tuple[str, Any]] = {
+        "number": ("int64", int),
+        "time": ("timestamp[us, tz=UTC]", moment),
+        "date": ("date32[day]", lambda text: date.fromisoformat(text) if text else None),
+    }
     for table in prepared.tables:
         stored = parquet.read_table(folder / f"{table.file}.parquet")
         assert stored.column_names == [column.key for column in table.columns]
-        cells = [cells for _, cells in table.chunks(prepared.context)]
-        for number, column in enumerate(table.columns):
-            expected = [value for chunk in cells for value in chunk[number]]
-            assert stored.column(column.key).to_pylist() == expected
+        for column in table.columns:
+            values = column.values(table.items, prepared.context)
+            kind, shape = (
+                ("list<element: string>", list) if column.separator else shapes.get(column.kind, ("string", str))
+            )
+            assert str(stored.schema.field(column.key).type) == kind, column.key
+            assert stored.column(column.key).to_pylist() == list(map(shape, values)), column.key
+    assert parquet.read_table(folder / "vms.parquet").column("created").null_count == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parquet_keeps_names(tmp_path, name):
+    """Parquet needs no mending: names come back letter by letter, from every table."""
+    run = everything_named(name)
+    folder = written(tmp_path, run, "parquet")
+    for table in content(run, PlainWords()).tables:
+        stored = parquet.read_table(folder / f"{table.file}.parquet").to_pylist()[0]
+        assert sum(value in (name, [name]) for value in stored.values()) >= 5, table.file
+
+
+def test_parquet_without_rows_has_its_types(tmp_path):
+    """The types do not depend on there being rows."""
+    schemas = [
+        {
+            path.name: parquet.read_schema(path)
+            for path in written(tmp_path / str(n), report(tenant(n)), "parquet").iterdir()
+        }
+        for n in (0, 60)
+    ]
+    assert schemas[0] == schemas[1]
 
 
 def test_counts(tmp_path):
