@@ -23,6 +23,7 @@ from auditor.policy.risk import risk
 from auditor.policy.subscription import caveats, subscription_facts
 
 _RISKS = ("none", "low", "medium", "high")
+_OWN_WAYS = {"direct": 0, "unknown": 2, "none": 3, "nva": 4}  # an appliance's, by how much they say
 
 
 class _Sight(Struct, frozen=True):
@@ -111,7 +112,7 @@ class Audit:
         """The primary IPv4 configuration, all others, and the NICs that were not read."""
         references = list(vm.nics or ())
         if len(references) > 1:
-            references.sort(key=lambda n: n.primary is not True)
+            references.sort(key=lambda n: (n.primary is not True, not self._is_primary(n.id)))
         found, missing = [], []
         for reference in references:
             nic = self._tenant.nics.get(key(reference.id))
@@ -126,6 +127,11 @@ class Audit:
             return None, found, missing or [r.id for r in references]
         return (found[0] if found else None), found[1:], missing
 
+    def _is_primary(self, nic_id: str) -> bool:
+        """What the NIC says of itself, for a VM that does not name its primary one."""
+        nic = self._tenant.nics.get(key(nic_id))
+        return nic is None or nic.primary
+
     def _sight(self, vm: VirtualMachine, facts: SubscriptionFacts, nic: Nic, configuration: IpConfiguration) -> _Sight:
         egress, outbound = self.network.judge(vm, nic, configuration)
         return _Sight(
@@ -138,14 +144,14 @@ class Audit:
         return Sender(facts, restarted, nic.allow_port_25_out)
 
     def _appliance(self, vm_key: str) -> tuple[Sender, str] | None:
-        """An appliance's VM as a sender and the path it leaves by itself."""
+        """An appliance's VM as a sender and the path it leaves by itself: the best that any of its NICs has."""
         vm = self._tenant.vms.get(vm_key)
-        primary = self._interfaces(vm)[0] if vm else None
+        primary, others, _ = self._interfaces(vm) if vm else (None, [], [])
         if vm is None or primary is None:
             return None
-        paths = [s.kind for s in self.network.judge(vm, *primary)[0].paths]
-        path = next((p for p in paths if p == "direct"), next((p for p in paths if p != "nva"), "unknown"))
-        return self._sender(vm, self.facts(subscription_of(vm.id)), primary[0]), path
+        ways = [(s.kind, nic) for nic, c in (primary, *others) for s in self.network.judge(vm, nic, c)[0].paths]
+        path, nic = min(ways, key=lambda way: _OWN_WAYS.get(way[0], 1), default=("unknown", primary[0]))
+        return self._sender(vm, self.facts(subscription_of(vm.id)), nic), "unknown" if path == "nva" else path
 
     def _second_way(self, result: _Result, first: _Sight, others: list[_Sight], missing: list[str]) -> None:
         """A further NIC or IP configuration that may send: the guest's routing decides, which nobody sees from here."""
@@ -304,6 +310,9 @@ class Audit:
         if action == "run-diagnostic":
             return subnet.vnet if subnet else subscription
         if action == "allow-in-firewall":
+            owner, denied, _ = sight.egress.firewall_rule.partition("/ruleCollectionGroups/")
+            if denied:
+                return owner  # a parent policy, where that is what denies
             firewall = self._tenant.firewalls.get(key(sight.egress.firewall_id))
             return (firewall.policy or firewall.id) if firewall else vm.id
         if action in ("fix-route", "leave-firewall-path"):

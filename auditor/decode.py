@@ -838,6 +838,7 @@ class NatProperties(Wire):
     public_ip_addresses: list[Ref] | None = None
     public_ip_prefixes: list[Ref] | None = None
     public_ip_addresses_v6: list[Ref] | None = field(default=None, name="publicIpAddressesV6")
+    public_ip_prefixes_v6: list[Ref] | None = field(default=None, name="publicIpPrefixesV6")
     source_virtual_network: Ref | None = None
 
 
@@ -855,6 +856,7 @@ def nat_gateway(w: NatWire, t: r.Tenant) -> None:
             refs(p.public_ip_addresses),
             refs(p.public_ip_prefixes),
             refs(p.public_ip_addresses_v6),
+            refs(p.public_ip_prefixes_v6),
             ref(p.source_virtual_network),
         ),
     )

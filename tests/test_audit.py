@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.model.finding import Finding
-from tests.arm import PAYG, collection, network_rule, nic_of, rule, rule_id
+from tests.arm import PAYG, Group, Json, collection, network_rule, nic_of, rule, rule_id
 from tests.network.examples import share
 from tests.network.world import DEFAULT, EXCHANGE, HubSpoke, Lone, World, allow_25, attach, wrong
 
@@ -211,6 +211,15 @@ def test_the_action_names_what_to_touch():
     behind = HubSpoke()
     behind.tenant.config, behind.vm["tags"] = world.tenant.config, {"send": "true"}
     assert not wrong(behind.finding(), action_target=behind.policy["id"])
+
+    def parent(group: Group) -> Json:
+        return group.firewall_policy("parent", collection("stop", 100, "Deny", network_rule("no")))
+
+    below = HubSpoke(allow_25(), base=parent)
+    below.tenant.config, below.vm["tags"] = world.tenant.config, {"send": "true"}
+    assert not wrong(
+        below.finding(), action_code="allow-in-firewall", action_target=below.policy["properties"]["basePolicy"]["id"]
+    )
 
     private = Lone({"default_outbound": False})
     private.tenant.config, private.vm["tags"] = world.tenant.config, {"send": "true"}

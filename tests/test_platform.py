@@ -231,13 +231,41 @@ def test_the_firewalls_subscription_counts():
 def test_an_appliances_own_subscription_and_flag_count():
     """Behind an appliance the appliance's VM is the sender that the platform sees: its flag is evidence about it."""
     world = BehindAppliance()
-    assert world.finding().smtp == "conditional"
-    world.subscription.documents = list(world.subscription.documents)
-    nic = next(d for d in world.subscription.documents if d.get("name") == "nva01-nic")
-    nic["properties"]["allowPort25Out"] = False
+    assert not wrong(world.finding(), smtp="conditional", platform="verify")
+    flag_appliance(world, False)
     found = world.finding()
-    assert found.platform != "allowed"
-    assert found.smtp in ("blocked", "conditional")
+    assert not wrong(found, smtp="blocked", platform="blocked", decided_by="platform", platform_observed="")
+    assert "appliance-blocked" in found.reasons
+    flag_appliance(world, True)
+    assert not wrong(offer(world, PAYG, AFTER).finding(), smtp="conditional", platform="verify")
+
+
+def flag_appliance(world: BehindAppliance, value: bool, name: str = "nva01-nic") -> None:
+    """Set the flag of a NIC of the appliance."""
+    nic = next(d for d in world.subscription.documents if d.get("name") == name)
+    nic["properties"]["allowPort25Out"] = value
+
+
+def test_the_nic_that_an_appliance_leaves_by_counts():
+    """An appliance with a NIC inside and one outside leaves by the outer one: its flag is the one that says."""
+    world = BehindAppliance(public=False)
+    attach(world.outside, natGateway=world.group.nat_gateway("unused"))
+    dmz = world.group.vnet("dmz", "10.7.0.0/16", {"out": "10.7.0.0/24"})
+    outer = world.group.nic(
+        "nva01-out",
+        subnet_of(dmz, "out"),
+        "10.7.0.4",
+        primary=False,
+        public_ip=world.group.public_ip("out-ip", "203.0.113.51"),
+    )
+    world.nva["properties"]["networkProfile"]["networkInterfaces"].append(
+        {"id": outer["id"], "properties": {"primary": False}}
+    )
+    assert not wrong(world.finding(), smtp="conditional", platform="verify")
+    flag_appliance(world, False)
+    assert not wrong(world.finding(), smtp="conditional", platform="verify")
+    flag_appliance(world, False, "nva01-out")
+    assert not wrong(world.finding(), smtp="blocked", platform="blocked")
 
 
 # ---- confidence

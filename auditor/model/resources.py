@@ -196,6 +196,7 @@ class NatGateway(Struct, frozen=True):
     public_ips: tuple[str, ...] = ()
     public_prefixes: tuple[str, ...] = ()
     public_ips_v6: tuple[str, ...] = ()
+    public_prefixes_v6: tuple[str, ...] = ()
     vnet: str = ""
 
 

@@ -19,8 +19,8 @@ from auditor.model.resources import (
     IpConfiguration,
     LoadBalancer,
     LoadBalancingRule,
-    NatGateway,
     Nic,
+    PublicIp,
     Subnet,
     Tenant,
     VirtualMachine,
@@ -53,6 +53,7 @@ class OutboundMethods:
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
         self._vnet_nat = {key(n.vnet): n for n in tenant.nat_gateways.values() if n.vnet}
+        self._instance_ips = {parent_of(k): ip.id for k, ip in tenant.public_ips.items() if "/ipconfigurations/" in k}
         self._pools: dict[str, LoadBalancer] = {}
         self._by_configuration: dict[str, list[str]] = {}
         self._by_address: dict[tuple[str, str], list[str]] = {}
@@ -71,12 +72,14 @@ class OutboundMethods:
             return Outbound("unknown", decided=subnet.service_gateway, reasons=("unknown-feature",), gap=gap)
         if configuration.version == V6:
             return self._of_v6(configuration, subnet)
-        return (
-            self._nat(subnet)
-            or self._public_ip(configuration)
-            or self._load_balancer(nic, configuration, subnet)
-            or self._default(vm, nic, configuration, subnet)
-        )
+        nat = self._nat(subnet)
+        if nat is not None and nat.path != "none":
+            return nat
+        own = self._public_ip(configuration) or self._load_balancer(nic, configuration, subnet)
+        if nat is not None and own is not None and own.path != "none":
+            # No page says whether a NAT gateway that owns no address stands in the way of what comes after it.
+            return Outbound("unknown", decided=nat.decided, reasons=nat.reasons, gap=f"outbound-of {nat.decided}")
+        return nat or own or self._default(vm, nic, configuration, subnet)
 
     def nat_of(self, subnet: Subnet) -> Outbound | None:
         """The NAT gateway that serves a subnet, if one does."""
@@ -97,20 +100,21 @@ class OutboundMethods:
             return Outbound("unknown", named, decided=named, gap=f"natGateways {named}") if named else None
         if not nat.public_ips and not nat.public_prefixes:
             return Outbound("none", decided=nat.id, reasons=("nat-without-address",))
-        return Outbound("nat-gateway", nat.id, self._nat_address(nat), reasons=("nat-gateway",))
+        ip = self._address((*nat.public_ips, *nat.public_prefixes))
+        return Outbound("nat-gateway", nat.id, ip, reasons=("nat-gateway",))
 
-    def _nat_address(self, nat: NatGateway) -> str:
-        addresses = [self.public_ip(i) for i in nat.public_ips]
-        prefixes = [self._tenant.public_prefixes.get(key(i)) for i in nat.public_prefixes]
-        return next(filter(None, [*addresses, *(p.address for p in prefixes if p)]), "")
+    def _address(self, ids: Iterable[str]) -> str:
+        """The first address of these public IPs and prefixes that was read, or ""."""
+        return next(filter(None, (self.public_ip(i) or self._prefix(i) for i in ids)), "")
 
     # ---- public IP
 
     def _public_ip(self, configuration: IpConfiguration) -> Outbound | None:
-        if not configuration.public_ip:
+        named = self._public_ip_of(configuration)
+        if not named:
             return None
-        found = self._tenant.public_ips.get(key(configuration.public_ip))
-        shown = found.id if found else configuration.public_ip
+        found = self._tenant.public_ips.get(key(named))
+        shown = found.id if found else named
         inspected = ("inspected-by-gateway-lb",) if configuration.gateway_load_balancer else ()
         return Outbound(
             "public-ip",
@@ -119,6 +123,10 @@ class OutboundMethods:
             reasons=("public-ip", *inspected),
             inferred=bool(inspected),
         )
+
+    def _public_ip_of(self, configuration: IpConfiguration) -> str:
+        """The id of the public IP; those of a uniform scale set's instance may show in a list of their own only."""
+        return configuration.public_ip or self._instance_ips.get(key(configuration.id), "")
 
     # ---- load balancer
 
@@ -198,12 +206,17 @@ class OutboundMethods:
                     "default-outbound", reasons=("default-outbound", "private-subnet-not-in-force"), inferred=True
                 )
             return self._none(subnet.id, "private-subnet", subnet)
-        if self._has_standard_public_ip(vm):
+        others = self._public_ips(vm)
+        if any(ip.standard for ip in others if isinstance(ip, PublicIp)):
             return Outbound("none", decided=nic.id, reasons=("no-egress",), inferred=True)
+        unread = next((ip for ip in others if isinstance(ip, str)), "")
+        if unread:
+            return Outbound("unknown", decided=nic.id, gap=f"publicIPAddresses {unread}")
         if any(self._pools[p].standard for p in self.pools_of(configuration, subnet)[1]):
             # A known issue of the platform: in a pool by address, default outbound access stays.
             return Outbound("default-outbound", reasons=("default-outbound", "internal-lb-by-address"), inferred=True)
-        return Outbound("default-outbound", reasons=("default-outbound",))
+        # The NIC's own word is late: it changes when the VM is deallocated only.
+        return Outbound("default-outbound", reasons=("default-outbound",), inferred=nic.default_outbound is False)
 
     def _none(self, decided: str, reason: str, subnet: Subnet) -> Outbound:
         """No way out as far as was read: a refused listing may hide a NAT gateway or a pool by address."""
@@ -212,14 +225,14 @@ class OutboundMethods:
                 return Outbound("unknown", decided=decided, reasons=(reason,), gap=f"{kind} {subnet.vnet}")
         return Outbound("none", decided=decided, reasons=(reason,))
 
-    def _has_standard_public_ip(self, vm: VirtualMachine) -> bool:
-        """A Standard public IP on any NIC takes default outbound access away from the whole VM."""
-        if vm.nics is None or len(vm.nics) < 2:
-            return False
-        nics = [self._tenant.nics.get(key(n.id)) for n in vm.nics]
-        ips = [c.public_ip for n in nics if n for c in n.configurations if c.version == V4 and c.public_ip]
-        found = [self._tenant.public_ips.get(key(i)) for i in ips]
-        return any(p is None or p.standard for p in found)
+    def _public_ips(self, vm: VirtualMachine) -> list[PublicIp | str]:
+        """All of the VM's IPv4 public IPs, by id where they were not read.
+
+        A Standard one on any NIC takes default outbound access away from the whole VM.
+        """
+        nics = [self._tenant.nics.get(key(n.id)) for n in vm.nics or ()]
+        named = [self._public_ip_of(c) for n in nics if n for c in n.configurations if c.version == V4]
+        return [self._tenant.public_ips.get(key(i)) or i for i in named if i]
 
     # ---- IPv6: only what was asked for
 
@@ -227,8 +240,11 @@ class OutboundMethods:
         vnet = self._tenant.vnets.get(key(subnet.vnet))
         named = subnet.nat_gateway or (vnet.nat_gateway if vnet else "")
         nat = self._tenant.nat_gateways.get(key(named)) if named else self._vnet_nat.get(key(subnet.vnet))
-        if nat is not None and nat.public_ips_v6:
-            return Outbound("nat-gateway", nat.id, self.public_ip(nat.public_ips_v6[0]), reasons=("nat-gateway",))
+        if nat is not None and (nat.public_ips_v6 or nat.public_prefixes_v6):
+            ip = self._address((*nat.public_ips_v6, *nat.public_prefixes_v6))
+            return Outbound("nat-gateway", nat.id, ip, reasons=("nat-gateway",))
+        if nat is None and named:
+            return Outbound("unknown", named, decided=named, gap=f"natGateways {named}")
         if way := self._public_ip(configuration):
             return way
         by_nic, by_address = self.pools_of(configuration, subnet)
@@ -238,7 +254,7 @@ class OutboundMethods:
                 return Outbound("unknown", gap=f"loadBalancers {parent_of(pool)}")
             if way := self._snat(lb, pool, V6):
                 return way
-        return Outbound("none", decided=subnet.id, reasons=("no-egress",))
+        return self._none(subnet.id, "no-egress", subnet)
 
 
 def serves_as_next_hop(rule: LoadBalancingRule) -> bool:

@@ -23,7 +23,7 @@ def apply_observed(verdict: PolicyVerdict, allow_port_25_out: bool | None, path:
     `True` allows. `False` keeps a kind of `blocked` and `restart-needed` and blocks the rest. On the flag alone
     confidence is medium; where flag and edition agree it is at least that.
     """
-    if allow_port_25_out is None or path not in DIRECT or not verdict.verdict:
+    if allow_port_25_out is None or path not in (*DIRECT, "direct") or not verdict.verdict:
         return verdict, False
     blocked = verdict.verdict.startswith("blocked")
     sources = (*verdict.sources, SOURCE)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
-from tests.arm import Json, pool_of, subnet, subnet_of
+from tests.arm import Json, nic_of, pool_of, subnet, subnet_of
 from tests.network.world import NO_EGRESS, OPEN, HubSpoke, Lone, World, allow_25, attach, deciders, wrong
 
 DIRECT = {**OPEN, "via_azure_firewall": "no", "firewall_id": "", "firewall_rules": ""}
@@ -88,6 +89,55 @@ def test_a_standard_public_ip_on_another_nic(sku, path):
     assert found.confidence != "high" or path != "none"
 
 
+def test_a_standard_public_ip_on_another_configuration():
+    """§5.2: so does one on a second IP configuration of the same NIC; that one can send, if the guest uses it."""
+    world = Lone()
+    ip = world.group.public_ip("mx-ip", "203.0.113.9")
+    first = world.nic["properties"]["ipConfigurations"][0]
+    second = copy.deepcopy(first)
+    second["id"] = second["id"].replace(first["name"], "second")
+    second["properties"] |= {"primary": False, "privateIPAddress": "10.1.0.44", "publicIPAddress": {"id": ip["id"]}}
+    world.nic["properties"]["ipConfigurations"].append(second)
+    found = world.finding()
+    assert not wrong(found, path="none", smtp="unknown", decided_by="visibility")
+    assert "secondary-ip-configuration" in found.reasons
+
+
+def test_a_public_ip_on_another_nic_that_was_not_read():
+    """§5.2: a public IP of another NIC that was not read may be Basic or Standard, so the way out is not known."""
+    world = Lone()
+    side = world.group.vnet("side", "10.6.0.0/16", {"dmz": "10.6.0.0/24"})
+    first = world.group.nic("mx-0", world.app, "10.1.0.9")
+    ip = world.group.public_ip("mx-ip", "203.0.113.9")
+    second = world.group.nic("mx-1", subnet_of(side, "dmz"), "10.6.0.9", primary=False, public_ip=ip)
+    world.group.vm("mx", nics=[first, second])
+    world.subscription.drop(ip)
+    found = world.findings()["mx"]
+    assert not wrong(found, path="unknown", smtp="unknown", decided_by="visibility")
+    assert f"publicIPAddresses {ip['id']}" in found.gaps
+
+
+def test_a_uniform_instance_with_a_public_ip_of_its_own():
+    """§5.1: public IPs of a uniform scale set's instances may be in a list of their own only."""
+    world = Lone()
+    made = world.group.instance(world.group.scale_set("nodes", "Uniform"), 0, world.app, "10.1.0.10")
+    nic = next(d for d in world.tenant.documents() if d["id"] == nic_of(made))
+    assert "publicIPAddress" not in nic["properties"]["ipConfigurations"][0]["properties"]
+    ip = f"{nic['properties']['ipConfigurations'][0]['id']}/publicIPAddresses/pub"
+    world.subscription.keep({"id": ip, "sku": {"name": "Standard"}, "properties": {"ipAddress": "203.0.113.77"}})
+    found = world.findings()["nodes_0"]
+    assert not wrong(found, **DIRECT, path="public-ip", egress_id=ip, egress_ip="203.0.113.77")
+
+
+@pytest.mark.parametrize(("flag", "confidence"), [(True, "high"), (False, "medium"), (None, "high")])
+def test_what_the_nic_says_of_its_default_address(flag, confidence):
+    """§5.2: the NIC's own flag is evidence, no rule: where it says no, default outbound access is less sure."""
+    world = Lone(properties={} if flag is None else {"defaultOutboundConnectivityEnabled": flag})
+    world.tenant.admin_rules(world.vnet)
+    world.tenant.entry("subscription", id=world.subscription.guid, offer_class="enterprise")
+    assert not wrong(world.finding(), **BY_DEFAULT, confidence=confidence)
+
+
 # ---- NAT gateway, public IP
 
 
@@ -128,18 +178,27 @@ def test_a_route_before_a_nat_gateway():
     )
 
 
-@pytest.mark.parametrize("public", [False, True])
-def test_a_nat_gateway_without_an_address(public):
-    """Case 7: a NAT gateway that owns no address translates nothing, and still comes first."""
+def test_a_nat_gateway_without_an_address():
+    """Case 7: a NAT gateway that owns no address translates nothing, and takes default outbound access away."""
     world = Lone()
     nat = world.group.nat_gateway("nat")
     attach(world.app, natGateway=nat)
-    if public:
-        with_public_ip(world)
     found = world.finding()
     assert not wrong(found, **NO_EGRESS)
     assert deciders(found, "egress") == [("none", nat["id"])]
     assert "nat-without-address" in found.reasons
+
+
+def test_a_nat_gateway_without_an_address_beside_a_public_ip():
+    """Case 7 speaks of a VM without a public IP: what an empty NAT gateway does to one is on no page, so not known."""
+    world = Lone()
+    nat = world.group.nat_gateway("nat")
+    attach(world.app, natGateway=nat)
+    with_public_ip(world)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="unknown", decided_by="visibility")
+    assert "nat-without-address" in found.reasons
+    assert f"outbound-of {nat['id']}" in found.gaps
 
 
 def test_a_nat_gateway_with_a_prefix():
