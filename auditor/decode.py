@@ -611,6 +611,32 @@ def admin_rules(w: AdminAnswer, t: r.Tenant) -> None:
     t.admin_rules.setdefault(key(w.id).rpartition("/")[0], tuple(sorted(rules, key=lambda x: x.priority)))
 
 
+class ManagerScopes(Wire):
+    management_groups: list[str] | None = None
+    subscriptions: list[str] | None = None
+
+
+class ManagerProperties(Wire):
+    network_manager_scopes: ManagerScopes | None = None
+    network_manager_scope_accesses: list[str] | None = None
+
+
+class ManagerWire(Wire):
+    id: str
+    properties: ManagerProperties
+
+
+def network_manager(w: ManagerWire, t: r.Tenant) -> None:
+    scopes, accesses = w.properties.network_manager_scopes, w.properties.network_manager_scope_accesses
+    made = r.NetworkManager(
+        id=w.id,
+        security=not accesses or "securityadmin" in (a.lower() for a in accesses),
+        wide=scopes is None or bool(scopes.management_groups),
+        subscriptions=tuple(map(subscription_of, (scopes.subscriptions or ()) if scopes else ())),
+    )
+    t.network_managers.setdefault(key(w.id), made)
+
+
 class EffectiveRuleWire(Wire):
     access: str
     direction: str
@@ -1508,6 +1534,7 @@ READERS: dict[str, Callable[[bytes, r.Tenant], None]] = {
     f"{_NETWORK}/virtualnetworks": reader(VnetWire, virtual_network),
     f"{_NETWORK}/networksecuritygroups": reader(NsgWire, security_group),
     f"{_NETWORK}/applicationsecuritygroups": reader(AsgWire, application_group),
+    f"{_NETWORK}/networkmanagers": reader(ManagerWire, network_manager),
     f"{_NETWORK}/routetables": reader(RouteTableWire, route_table),
     f"{_NETWORK}/publicipaddresses": reader(PublicIpWire, public_ip),
     f"{_INSTANCE_NIC}/ipconfigurations/publicipaddresses": reader(PublicIpWire, public_ip),

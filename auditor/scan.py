@@ -44,6 +44,7 @@ LISTED = (
     "Microsoft.Network/connections",
     "Microsoft.Network/virtualHubs",
 )
+_MANAGERS = "Microsoft.Network/networkManagers"  # asked for since snapshots say what was
 
 
 class Scan(Struct, frozen=True):
@@ -55,7 +56,7 @@ class Scan(Struct, frozen=True):
 
 def load(snapshot: Snapshot) -> Tenant:
     """The tenant of a snapshot. Raises SnapshotError naming file and line of what is no ARM document."""
-    tenant = Tenant(cloud=snapshot.manifest.cloud)
+    tenant = Tenant(cloud=snapshot.manifest.cloud, listed=frozenset(k.lower() for k in snapshot.manifest.listed))
     for gap in snapshot.gaps():
         tenant.add_gap(gap)
     for file, number, document in snapshot.documents():
@@ -183,12 +184,13 @@ def _suppression(
 def coverage(tenant: Tenant, facts: Sequence[SubscriptionFacts], gaps: Sequence[Gap]) -> tuple[CoverageRow, ...]:
     """Every subscription and kind, how far it was read; then what the gaps say beyond that."""
     found: dict[tuple[str, str], list[Gap]] = {}
-    spelt = {kind.lower(): kind for kind in LISTED}
+    spelt = {kind.lower(): kind for kind in (*LISTED, _MANAGERS)}
     for gap in gaps:
         found.setdefault((subscription_of(gap.scope), gap.kind.lower()), []).append(gap)
         spelt.setdefault(gap.kind.lower(), gap.kind)
     names = {f.subscription_id.lower(): f.name for f in facts}
-    wanted = dict.fromkeys((guid, kind.lower()) for guid in names for kind in LISTED)
+    asked = (*LISTED, *(k for k in (_MANAGERS,) if k.lower() in tenant.listed))
+    wanted = dict.fromkeys((guid, kind.lower()) for guid in names for kind in asked)
     wanted.update(dict.fromkeys(found))
     return tuple(_covered(tenant, names, spelt[kind], guid, found.get((guid, kind), [])) for guid, kind in wanted)
 

@@ -85,6 +85,7 @@ type location state quotaId billingAccountAgreementType billingAccountType billi
 subscriptionWorkloadType sku code orchestrationMode privateIPAddressVersion peeringState access direction protocol
 protocols ipProtocols ruleType ruleCollectionType nextHopType source origin disablePeeringRoute destinationType
 gatewayType connectionType threatIntelMode sourceGeoLocations destinationGeoLocations provisioningState
+networkManagerScopeAccesses
 """
 _TIMES = "createdTime createdAt timeCreated"
 _PORTS = "sourcePortRange sourcePortRanges destinationPortRange destinationPortRanges destinationPorts"
@@ -355,6 +356,7 @@ class _Scrubber:
             subscriptions=tuple(map(name, manifest.subscriptions)),
             origin=manifest.origin if manifest.origin in ("recorded", "composed") else name(manifest.origin),
             tenant_ids=tuple(map(name, manifest.tenant_ids)),
+            listed=tuple(k for k in manifest.listed if k.lower() in decode.READERS),
         )
 
     # ---- JSON by field

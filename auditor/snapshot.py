@@ -37,7 +37,11 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """What a snapshot says of itself. `subscriptions` holds bare ids; `taken_at` is ISO 8601 in UTC."""
+    """What a snapshot says of itself. `subscriptions` holds bare ids; `taken_at` is ISO 8601 in UTC.
+
+    `listed` are the kinds that were asked for in every subscription: where neither a document nor a gap of one is
+    there, there is none.
+    """
 
     format: int
     cloud: str = "AzureCloud"
@@ -46,6 +50,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     subscriptions: tuple[str, ...] = ()
     origin: str = "recorded"
     tenant_ids: tuple[str, ...] = ()  # all, `tenant_id` among them, where there are several
+    listed: tuple[str, ...] = ()
 
 
 class Snapshot:

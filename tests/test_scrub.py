@@ -287,6 +287,8 @@ def test_every_field_with_text_has_a_treatment():
         "name",
         "displayName",
         "tenantId",
+        "managementGroups",
+        "subscriptions",
         "sourceIpGroups",
         "destinationIpGroups",
         "sourceKubeSelectorGroups",

@@ -149,6 +149,7 @@ class Collection:
                 taken_at=taken_at,
                 subscriptions=tuple(sorted(name_of(document.id) for document in subscriptions)),
                 origin="recorded",
+                listed=tuple(sorted(listing.kind for listing in (listings.VMS, *listings.OF_SUBSCRIPTION))),
             )
         )
         self._progress.asked(self._arm.requests, self._arm.repeats.total())

@@ -363,6 +363,15 @@ class RoutingPolicy(Struct, frozen=True):
     hop: str
 
 
+class NetworkManager(Struct, frozen=True):
+    """A Virtual Network Manager; `subscriptions` are GUIDs, `wide` says that its scope has management groups."""
+
+    id: str
+    security: bool  # whether it may deploy security admin rules
+    wide: bool
+    subscriptions: tuple[str, ...] = ()
+
+
 class Dated(Struct, frozen=True):
     """A resource with its creation time: one-sided evidence that its subscription existed."""
 
@@ -374,6 +383,7 @@ class Tenant(Struct):
     """All that was read. Keys are lower-case ids; subscriptions and billing are keyed by GUID."""
 
     cloud: str = "AzureCloud"
+    listed: frozenset[str] = frozenset()  # kinds that were asked for in every subscription
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     billing: dict[str, Billing] = field(default_factory=dict)
     oldest: dict[str, Dated] = field(default_factory=dict)
@@ -402,6 +412,7 @@ class Tenant(Struct):
     connection_policies: dict[str, ConnectionPolicy] = field(default_factory=dict)
     routing_policies: list[RoutingPolicy] = field(default_factory=list)
     service_tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    network_managers: dict[str, NetworkManager] = field(default_factory=dict)
     admin_rules: dict[str, tuple[Rule, ...]] = field(default_factory=dict)  # by virtual network
     effective_routes: dict[str, tuple[EffectiveRoute, ...]] = field(default_factory=dict)  # by NIC
     effective_nsgs: dict[str, tuple[EffectiveNsg, ...]] = field(default_factory=dict)  # by NIC
@@ -415,6 +426,10 @@ class Tenant(Struct):
         """Remember what could not be read."""
         self.gaps.append(gap)
         self.gap_index.setdefault((subscription_of(gap.scope), gap.kind.lower()), gap)
+
+    def complete(self, kind: str) -> bool:
+        """Whether the resources of this kind that were read are all there are in the subscriptions in scope."""
+        return kind in self.listed and not any(refused == kind for _, refused in self.gap_index)
 
     def refused(self, kind: str, resource_id: str) -> Gap | None:
         """The gap that explains why a resource of this kind is not there, if one does."""

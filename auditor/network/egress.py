@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet, address
 from auditor.model.finding import Step
-from auditor.model.ids import key, name_of
+from auditor.model.ids import key, name_of, subscription_of
 from auditor.model.resources import IpConfiguration, Nic, Rule, Subnet, Tenant, VirtualMachine
 from auditor.network.firewall import FirewallRules
 from auditor.network.gateways import Gateways
@@ -258,7 +258,7 @@ class _Join:
         direct = any(w.path == DIRECT for _, w in self.ways)
         leg = next((w for _, w in self.ways if w.egress_id), None)
         view = self.place.view
-        if self.place.subnet is not None and self.place.admin is None and not self._admin_answered():
+        if self._may_have_admin_rules():
             self.note("admin-rules-not-asked")
         if view.effective:
             self.note("effective-routes-used")
@@ -294,9 +294,20 @@ class _Join:
             direct=direct,
         )
 
-    def _admin_answered(self) -> bool:
+    def _may_have_admin_rules(self) -> bool:
+        """Whether security admin rules may hold that nobody was asked for.
+
+        Where every subscription in scope listed its network managers, one of these must reach the subscription.
+        """
         answers = self.tenant.effective_nsgs.get(key(self.nic.id), ())
-        return any(answer.gate == "admin-rule" for answer in answers)
+        subnet = self.place.subnet
+        if subnet is None or self.place.admin is not None or any(a.gate == "admin-rule" for a in answers):
+            return False
+        if not self.tenant.complete("microsoft.network/networkmanagers"):
+            return True
+        home = subscription_of(subnet.id)
+        managers = self.tenant.network_managers.values()
+        return any(m.security and (m.wide or home in m.subscriptions) for m in managers)
 
     def note(self, *reasons: str, gap: str = "") -> None:
         self.reasons.extend(reasons)

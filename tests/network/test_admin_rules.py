@@ -80,6 +80,63 @@ def test_a_network_that_was_not_asked():
     assert not wrong(world.finding(), smtp="blocked", confidence="high")
 
 
+MANAGERS = "microsoft.network/networkmanagers"
+
+
+def manager(world: Lone, *accesses: str, subscriptions: tuple[str, ...] = (), groups: tuple[str, ...] = ()) -> Json:
+    """A Virtual Network Manager with this scope."""
+    scopes = {"managementGroups": list(groups), "subscriptions": list(subscriptions)}
+    properties = {"networkManagerScopes": scopes, "networkManagerScopeAccesses": list(accesses)}
+    return world.group.add("Microsoft.Network/networkManagers", "avnm", properties)
+
+
+def unsure(world: Lone) -> bool:
+    """Whether the row says that admin rules may hold that nobody asked for."""
+    found = world.finding()
+    assert found.smtp == "open"
+    assert ("admin-rules-not-asked" in found.reasons) is (found.confidence != "high")
+    return "admin-rules-not-asked" in found.reasons
+
+
+@pytest.fixture
+def listed() -> Lone:
+    """A tenant whose network managers were listed, in a subscription that is certain to be an Enterprise one."""
+    world = Lone()
+    world.tenant.entry("subscription", id=world.subscription.guid, offer_class="enterprise")
+    world.listed = frozenset({MANAGERS})
+    return world
+
+
+def test_without_a_network_manager_nobody_need_be_asked(listed):
+    """Admin rules come from a Virtual Network Manager: where every subscription's list of these was read and is empty,
+    there are none to ask for. A snapshot that does not say that it was read says nothing."""
+    assert not unsure(listed)
+    listed.listed = frozenset()
+    assert unsure(listed)
+
+
+def test_a_list_of_network_managers_that_was_refused(listed):
+    """A list that was refused in one subscription hides a manager that may reach any other."""
+    other = listed.tenant.subscription("other")
+    listed.tenant.gap(other.id, "Microsoft.Network/networkManagers")
+    assert unsure(listed)
+
+
+@pytest.mark.parametrize(
+    ("accesses", "here", "groups", "reason"),
+    [(("SecurityAdmin",), True, (), True), (("SecurityAdmin",), False, (), False),
+     (("SecurityAdmin",), False, ("/providers/Microsoft.Management/managementGroups/root",), True),
+     (("Connectivity", "Routing"), True, (), False), ((), True, (), True)],
+)  # fmt: skip
+def test_the_scope_of_a_network_manager(listed, accesses, here, groups, reason):
+    """A manager may have rules for the subscriptions of its scope, for any one where that is a management group, and
+    none where it may not deploy security admin rules."""
+    manager(
+        listed, *accesses, subscriptions=(listed.subscription.id,) if here else ("/subscriptions/x",), groups=groups
+    )
+    assert unsure(listed) is reason
+
+
 def test_the_lower_number_decides():
     """Admin rules are taken by priority, not in the order of the listing; inbound ones are none of this."""
     world, ids, _ = ruled(

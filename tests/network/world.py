@@ -57,13 +57,16 @@ class World:
         self.tenant = Tenant("judged")
         self.subscription: Subscription = self.tenant.subscription("contoso")
         self.group: Group = self.subscription.group("rg-app")
+        self.listed: frozenset[str] = frozenset()  # kinds that were asked for in every subscription
 
     def decoded(self) -> Decoded:
         """The tenant as the judges see it; no document may hide behind an earlier one of the same id."""
         made = self.tenant.documents()
         assert len({document["id"].lower() for document in made}) == len(made)
         gaps = [msgspec.convert(gap, Gap) for gap in self.tenant.gaps]
-        return decode.tenant((json.dumps(document).encode() for document in made), gaps, self.tenant.cloud)
+        tenant = decode.tenant((json.dumps(document).encode() for document in made), gaps, self.tenant.cloud)
+        tenant.listed = self.listed
+        return tenant
 
     def findings(self, edition: str = "2025-07") -> dict[str, Finding]:
         """The findings by VM name, with the tenant's own auditor.toml."""
