@@ -165,7 +165,7 @@ class Platform:
             caps.append("low")
         if egress.inferred or "bgp-more-specific-possible" in egress.reasons:
             caps.append("medium")
-        if "admin-rules-not-asked" in egress.reasons and smtp != BLOCKED:
+        if not egress.admin_rules_asked and smtp != BLOCKED:
             caps.append("medium")
         if smtp != BLOCKED or decided_by == "platform":
             caps += [v.confidence for v in verdicts]

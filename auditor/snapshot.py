@@ -39,8 +39,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Manifest(Struct, frozen=True, kw_only=True):
     """What a snapshot says of itself. `subscriptions` holds bare ids; `taken_at` is ISO 8601 in UTC.
 
-    `listed` are the kinds that were asked for in every subscription: where neither a document nor a gap of one is
-    there, there is none.
+    `listed` are the kinds that were asked for in every subscription the identity can read; empty where the scope was
+    narrower. Where neither a document nor a gap of such a kind is there, the identity can see none.
     """
 
     format: int

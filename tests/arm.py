@@ -735,6 +735,15 @@ class Group:
         nic["properties"] |= _nic_properties(nic, subnet, address, options)
         return nic
 
+    def network_manager(self, name: str, *scope: Json | str, accesses: Names = "SecurityAdmin") -> Json:
+        """A Virtual Network Manager with these subscriptions and management groups as its scope."""
+        ids = [ref(each)["id"] for each in scope]
+        groups = [each for each in ids if "/managementGroups/" in each]
+        scopes = {"managementGroups": groups, "subscriptions": [each for each in ids if each not in groups]}
+        listed = [accesses] if isinstance(accesses, str) else list(accesses)
+        properties: Json = {"networkManagerScopes": scopes, "networkManagerScopeAccesses": listed}
+        return self.add("Microsoft.Network/networkManagers", name, properties)
+
     def ip_group(self, name: str, *addresses: str) -> Json:
         """An IP group."""
         properties: Json = {"ipAddresses": list(addresses), "firewalls": [], "firewallPolicies": []}

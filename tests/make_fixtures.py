@@ -21,6 +21,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script, only tests/ is on the path
 
+from auditor.collect import listings  # noqa: E402
 from fixtures import compose_contoso, compose_weeks  # noqa: E402
 from fixtures.compose_scenarios import SCENARIOS, Expectations  # noqa: E402
 from tests.arm import Tenant  # noqa: E402
@@ -60,7 +61,8 @@ def _fixture(name: str, tenant: Tenant, expect: Expectations, **manifest: str) -
     vms = {document["name"] for document in tenant.documents() if "/virtualMachines" in document.get("type", "")}
     if strangers := expect.keys() - vms:  # such an expectation would never be looked at
         raise SystemExit(f"{name}: no such VM: {', '.join(sorted(strangers))}")
-    return Fixture(FIXTURES / name, tenant.files(**manifest, expect=expect), expect)
+    listed = sorted(listing.kind for listing in (listings.VMS, *listings.OF_SUBSCRIPTION))
+    return Fixture(FIXTURES / name, tenant.files(**manifest, listed=listed, expect=expect), expect)
 
 
 def tables() -> dict[Path, str]:

@@ -84,6 +84,7 @@ def estate() -> World:
     keep({"id": f"{group.id_of('Microsoft.Network/virtualHubs', 'ars')}/ipConfigurations/c", **where})
     group.vm("hubbed", subnet_of(spoke, "app"), "10.2.0.4")
     world.tenant.admin_rules(world.vnet, admin_rule("mail", 10, "Allow"))
+    group.network_manager("avnm", world.subscription.id)
     watched = group.nic("watched-nic", subnet_of(spoke, "app"), "10.2.0.5", nsg=group.nsg("own"))
     group.vm("watched", nics=[watched])
     own = next(d for d in world.subscription.documents if d.get("name") == "own")

@@ -16,6 +16,7 @@ class Spoke(World):
 
     def __init__(self, *powers: str, propagate: bool = True, hop: str = "") -> None:
         super().__init__()
+        self.group.network_manager("avnm", "/providers/Microsoft.Management/managementGroups/root")
         self.hub = self.group.vnet("hub", "10.0.0.0/16", {"GatewaySubnet": "10.0.255.0/27"})
         self.gateway = self.group.gateway("ergw", subnet_of(self.hub, "GatewaySubnet"))
         routes = (route("0.0.0.0/0", hop),) if hop else ()

@@ -23,7 +23,7 @@ from auditor.network.lines import ALLOW, ALWAYS, DENY, NAMED, PASS, LineList, Ru
 from auditor.network.lines import UNKNOWN as UNDECIDED
 from auditor.network.outbound import Outbound, OutboundMethods
 from auditor.network.routes import RoutePart, Routes, RouteView
-from auditor.network.rules import admin, nsg
+from auditor.network.rules import admin, manager_of, nsg
 from auditor.network.tags import Tags
 from auditor.network.wan import VirtualWan
 from auditor.network.ways import DIRECT, Way, Ways
@@ -85,6 +85,7 @@ class Egress(Struct, frozen=True):
     steps: tuple[Step, ...]
     inferred: bool
     direct: bool  # some route says Internet: the outbound method counts
+    admin_rules_asked: bool  # Azure told which security admin rules hold
 
 
 class _Place(Struct):
@@ -116,6 +117,9 @@ class Network:
         self._places: dict[tuple[str, int], _Place] = {}
         self._nsgs: dict[tuple[str, int], LineList | None] = {}
         self._admin: dict[tuple[str, int], LineList | None] = {}
+        named = {manager_of(rule.id) for rules in tenant.admin_rules.values() for rule in rules}
+        listed = tenant.complete("microsoft.network/networkmanagers")
+        self._managers_out_of_sight = not listed or not named <= tenant.network_managers.keys()
 
     def judge(self, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration) -> tuple[Egress, Outbound]:
         """The way out of one IP configuration, and its outbound method where a route says Internet."""
@@ -144,6 +148,16 @@ class Network:
             joint = _Join(self, place, nic, own, source, groups, outbound, configuration)
             egress = place.egresses[alike] = joint.egress()
         return egress, outbound
+
+    def may_have_admin_rules(self, subscription: str) -> bool:
+        """Whether a Virtual Network Manager may have security admin rules for networks of a subscription (a GUID).
+
+        Where every subscription listed its managers, one of these must reach it; and one that an answer names without
+        being among them lives out of sight, and so may others.
+        """
+        return self._managers_out_of_sight or any(
+            m.security and (m.wide or subscription in m.subscriptions) for m in self._tenant.network_managers.values()
+        )
 
     # ---- what is shared
 
@@ -258,7 +272,8 @@ class _Join:
         direct = any(w.path == DIRECT for _, w in self.ways)
         leg = next((w for _, w in self.ways if w.egress_id), None)
         view = self.place.view
-        if self._may_have_admin_rules():
+        asked = self._admin_rules_asked()
+        if not asked and self.network.may_have_admin_rules(subscription_of(self.nic.id)):
             self.note("admin-rules-not-asked")
         if view.effective:
             self.note("effective-routes-used")
@@ -292,22 +307,14 @@ class _Join:
             steps=tuple(self.steps),
             inferred=self.inferred,
             direct=direct,
+            admin_rules_asked=asked,
         )
 
-    def _may_have_admin_rules(self) -> bool:
-        """Whether security admin rules may hold that nobody was asked for.
-
-        Where every subscription in scope listed its network managers, one of these must reach the subscription.
-        """
+    def _admin_rules_asked(self) -> bool:
+        """Whether Azure told which security admin rules hold; without a subnet there is nobody to ask."""
         answers = self.tenant.effective_nsgs.get(key(self.nic.id), ())
-        subnet = self.place.subnet
-        if subnet is None or self.place.admin is not None or any(a.gate == "admin-rule" for a in answers):
-            return False
-        if not self.tenant.complete("microsoft.network/networkmanagers"):
-            return True
-        home = subscription_of(subnet.id)
-        managers = self.tenant.network_managers.values()
-        return any(m.security and (m.wide or home in m.subscriptions) for m in managers)
+        seen = self.place.subnet is None or self.place.admin is not None
+        return seen or any(answer.gate == "admin-rule" for answer in answers)
 
     def note(self, *reasons: str, gap: str = "") -> None:
         self.reasons.extend(reasons)

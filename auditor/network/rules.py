@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet
+from auditor.model.ids import key
 from auditor.model.resources import Rule
 from auditor.network.lines import ALLOW, ALWAYS, DENY, PASS, Line, LineList, all_ports, any_port, holds_port, not_known
 from auditor.network.tags import Tags, is_tag
@@ -26,6 +27,11 @@ def nsg(rules: Iterable[Rule], tags: Tags, bits: int = V4, *, outbound: bool = T
 def admin(rules: Iterable[Rule], tags: Tags, bits: int = V4, *, outbound: bool = True) -> LineList:
     """Security admin rules: AlwaysAllow and Deny end the evaluation, Allow and no match pass on to the NSGs."""
     return LineList(_lines(rules, tags, bits, _ADMIN, outbound), PASS, bits)
+
+
+def manager_of(rule_id: str) -> str:
+    """The key of the network manager that a security admin rule belongs to."""
+    return key(rule_id).partition("/securityadminconfigurations/")[0]
 
 
 def _lines(rules: Iterable[Rule], tags: Tags, bits: int, accesses: Mapping[str, str], outbound: bool) -> Iterator[Line]:
