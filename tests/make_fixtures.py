@@ -61,8 +61,7 @@ def _fixture(name: str, tenant: Tenant, expect: Expectations, **manifest: str) -
     vms = {document["name"] for document in tenant.documents() if "/virtualMachines" in document.get("type", "")}
     if strangers := expect.keys() - vms:  # such an expectation would never be looked at
         raise SystemExit(f"{name}: no such VM: {', '.join(sorted(strangers))}")
-    listed = sorted(listing.kind for listing in (listings.VMS, *listings.OF_SUBSCRIPTION))
-    return Fixture(FIXTURES / name, tenant.files(**manifest, listed=listed, expect=expect), expect)
+    return Fixture(FIXTURES / name, tenant.files(**manifest, listed=listings.everywhere(), expect=expect), expect)
 
 
 def tables() -> dict[Path, str]:

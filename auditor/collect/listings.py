@@ -160,6 +160,11 @@ def service_tags(location: str) -> Listing:
     )
 
 
+def everywhere() -> tuple[str, ...]:
+    """The kinds that every subscription is asked for."""
+    return tuple(sorted(listing.kind for listing in (VMS, *OF_SUBSCRIPTION)))
+
+
 def single(kind: Listing) -> Listing:
     """A resource of the kind by its own id."""
     return Listing(kind.client, kind.kind, "", kind.version)

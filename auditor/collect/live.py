@@ -149,7 +149,7 @@ class Collection:
                 taken_at=taken_at,
                 subscriptions=tuple(sorted(name_of(document.id) for document in subscriptions)),
                 origin="recorded",
-                listed=self._listed_everywhere(),
+                listed=listings.everywhere() if self._options.whole else (),
             )
         )
         self._progress.asked(self._arm.requests, self._arm.repeats.total())
@@ -161,13 +161,6 @@ class Collection:
         )
 
     # ---- what is in scope
-
-    def _listed_everywhere(self) -> tuple[str, ...]:
-        """The kinds that every subscription was asked for, unless the scope leaves some out."""
-        o = self._options
-        if any((o.subscriptions, o.exclude, o.management_groups, o.tags, o.offers)):
-            return ()
-        return tuple(sorted(listing.kind for listing in (listings.VMS, *listings.OF_SUBSCRIPTION)))
 
     def _begin(self) -> str:
         """When the collection began. One that is resumed must have the scope it began with."""

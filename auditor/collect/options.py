@@ -56,6 +56,11 @@ class CollectOptions(Struct, frozen=True, kw_only=True):
     max_concurrency: int = 32
     patience: Patience = Patience()
 
+    @property
+    def whole(self) -> bool:
+        """Whether the scope is every subscription the identity sees."""
+        return not any((self.subscriptions, self.exclude, self.management_groups, self.tags, self.offers))
+
     @classmethod
     def each(cls, config: Config) -> tuple[CollectOptions, ...]:
         """What the config says of a collection, once for each tenant it names."""

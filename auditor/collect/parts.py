@@ -33,7 +33,7 @@ from auditor.collect.arm import connect
 from auditor.collect.clouds import resolve
 from auditor.collect.credentials import claims
 from auditor.collect.effective import Decide
-from auditor.collect.listings import DESCENDANTS
+from auditor.collect.listings import DESCENDANTS, everywhere
 from auditor.collect.options import CollectOptions, Progress, Silent
 from auditor.collect.reader import Reader
 from auditor.collect.scope import subscriptions_in_scope, tenant_gap
@@ -130,6 +130,7 @@ def _manifest(each: Sequence[CollectOptions], parts: Sequence[Snapshot]) -> Mani
         tenant_ids=tuple(tenants) if len(tenants) > 1 else (),
         taken_at=min(manifest.taken_at for manifest in manifests),
         subscriptions=tuple(sorted(guid for manifest in manifests for guid in manifest.subscriptions)),
+        listed=everywhere() if all(options.whole for options in each) else (),
     )
 
 
