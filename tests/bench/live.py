@@ -1,8 +1,9 @@
 """What a live collection costs beside a client that only downloads and parses what Resource Manager lists.
 
-    python -m tests.bench.live --subscriptions 50 --vms 100 --latency 0.05 --source arm --source graph
-    python -m tests.bench.live --subscriptions 1000 --vms 100 --bucket 10 0.2 --repeat 1
-    python -m tests.bench.live --source arm --source graph --fault-rate 0.2
+    python -m tests.bench.live --size 50x100 --size 200x250
+    python -m tests.bench.live --size 1000x100 --run arm --bucket 10 0.2 --repeat 1
+    python -m tests.bench.live --size 1000x100 --run scan --repeat 1
+    python -m tests.bench.live --run arm --run graph --fault-rate 0.2
 
 The cloud runs in a process of its own; so does every run of either client, so that start-up and memory are its own.
 Both use 32 connections; the bare client knows all addresses beforehand, and where it is turned down it waits as long
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -106,7 +108,18 @@ def collected(folder: Path, source: str) -> None:
     with SnapshotWriter(folder / "snapshot", replace=True) as writer:
         options = CollectOptions(auth="environment", max_concurrency=CONNECTIONS, source=source)  # type: ignore[arg-type]
         result = collect(options, writer)
-    print(f"{source}: {result.documents} documents, {len(result.gaps)} gaps", file=sys.stderr)
+    if result.gaps:
+        print(f"{source}: {len(result.gaps)} gaps, such as {result.gaps[0]}", file=sys.stderr)
+
+
+def scanned(folder: Path) -> None:
+    """The whole program: collect, judge, write the tables."""
+    from auditor import cli
+
+    sys.argv = ["auditor", "scan", "--auth", "environment", "--format", "csv", "-o", str(folder / "reports"),
+                "--max-concurrency", str(CONNECTIONS), "--no-progress", "--log-level", "warning"]  # fmt: skip
+    with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
+        cli.main()
 
 
 def bare(folder: Path) -> None:
@@ -152,6 +165,7 @@ async def _bare(addresses: list[str]) -> None:
 
 ROLES: dict[str, Callable[[Path], None]] = {
     "bare": bare,
+    "scan": scanned,
     **{source: partial(collected, source=source) for source in SOURCES},
 }
 
@@ -161,8 +175,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.live", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--subscriptions", type=int, default=50)
-    parser.add_argument("--vms", type=int, default=100, help="in each subscription")
+    parser.add_argument("--size", type=_size, action="append", metavar="SUBSCRIPTIONSxVMS",
+                        help="so many subscriptions with so many VMs each (50x100); repeatable")  # fmt: skip
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--page-size", type=int, default=1000)
     parser.add_argument("--fault-rate", type=float, default=0, help="share of the answers that go wrong, in all ways")
@@ -170,8 +184,9 @@ def main() -> None:
                         help="of each subscription (as Azure says: 250 25)")  # fmt: skip
     parser.add_argument("--quota", nargs=2, type=float, default=(QUERIES, WINDOW), metavar=("QUERIES", "SECONDS"),
                         help="of Resource Graph (as Azure says: 15 5)")  # fmt: skip
-    parser.add_argument("--source", choices=SOURCES, action="append", help="repeatable; all where there is none")
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--run", choices=[role for role in ROLES if role != "bare"], action="append",
+                        help="a source, or scan: all of the program; repeatable (the three sources)")  # fmt: skip
+    parser.add_argument("--repeat", type=int, default=3, help="the best run counts")
     parser.add_argument("--role", choices=ROLES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -180,38 +195,49 @@ def main() -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         print(json.dumps([usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
         return
-    compare(options)
+    print(f"{options.latency * 1000:.0f} ms, {options.fault_rate:.0%} faults, buckets of {_pair(options.bucket)}, "
+          f"quota of {_pair(options.quota)}; best of {options.repeat}")  # fmt: skip
+    heads = ("wall s", "cpu s", "MiB", "requests", "429s", "x bare", "buckets s", "x buckets")
+    print(f"{'size':10}{'run':8}" + "".join(f"{head:>10}" for head in heads), flush=True)
+    for size in options.size or [(50, 100)]:
+        show(options, size, compare(options, size))
 
 
-def compare(options: argparse.Namespace) -> None:
+def _size(text: str) -> tuple[int, int]:
+    subscriptions, _, vms = text.partition("x")
+    return int(subscriptions), int(vms)
+
+
+def _pair(pair: tuple[float, float]) -> str:
+    return " ".join(f"{number:g}" for number in pair)
+
+
+def compare(options: argparse.Namespace, size: tuple[int, int]) -> dict[str, Cost]:
     """Every client against the same cloud; the best run of each."""
-    size = [str(options.subscriptions), str(options.vms)]
-    serving = ["--many", *size, "--latency", str(options.latency), "--page-size", str(options.page_size)]
+    serving = ["--many", *map(str, size), "--latency", str(options.latency), "--page-size", str(options.page_size)]
     serving += ["--fault-rate", str(options.fault_rate)]
     serving += ["--bucket", *map(str, options.bucket), "--quota", *map(str, options.quota)]
     best: dict[str, Cost] = {}
     with cloud(*serving) as (environment, process), TemporaryDirectory() as folder:
         for number in range(options.repeat):
-            for role in (*(options.source or SOURCES), "bare"):
+            for role in (*(options.run or SOURCES), "bare"):
                 if role == "bare" and not number:
                     first = best.get("arm") or timed("arm", environment, process, folder)
                     addresses = list(dict.fromkeys(address for _, address in first.requests))
                     (Path(folder) / "addresses.json").write_text(json.dumps(addresses))
                 cost = timed(role, environment, process, folder)
                 best[role] = min(best.get(role, cost), cost, key=lambda c: c.wall)
-    show(options, best)
+    return best
 
 
-def show(options: argparse.Namespace, best: dict[str, Cost]) -> None:
-    """The table. The last column is beside what the buckets allow, where they make a run last at all."""
-    print(f"{options.subscriptions} x {options.vms} VMs, {options.latency * 1000:.0f} ms, best of {options.repeat}")
-    heads = ("wall s", "cpu s", "MiB", "requests", "429s", "x bare", "buckets s", "x buckets")
-    print(f"{'source':8}" + "".join(f"{head:>10}" for head in heads))
+def show(options: argparse.Namespace, size: tuple[int, int], best: dict[str, Cost]) -> None:
+    """The table's lines of one size. The last column is beside what the buckets allow, where they make a run last."""
     for role, cost in best.items():
         least = allowed(cost, options.bucket, options.quota)
         ratio = f"{cost.wall / least:10.2f}" if least else " " * 10
-        print(f"{role:8}{cost.wall:10.2f}{cost.cpu:10.2f}{cost.memory:10.0f}{len(cost.requests):10}"
-              f"{cost.turned_down:10}{cost.wall / best['bare'].wall:10.2f}{least:10.1f}{ratio}")  # fmt: skip
+        print(f"{size[0]:>4} x {size[1]:<3}{role:8}{cost.wall:10.2f}{cost.cpu:10.2f}{cost.memory:10.0f}"
+              f"{len(cost.requests):10}{cost.turned_down:10}{cost.wall / best['bare'].wall:10.2f}{least:10.1f}{ratio}",
+              flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
