@@ -113,10 +113,10 @@ def collected(folder: Path, source: str) -> None:
 
 
 def scanned(folder: Path) -> None:
-    """The whole program: collect, judge, write the tables."""
+    """The whole program: collect, judge, write the reports."""
     from auditor import cli
 
-    sys.argv = ["auditor", "scan", "--auth", "environment", "--format", "csv", "-o", str(folder / "reports"),
+    sys.argv = ["auditor", "scan", "--auth", "environment", "-o", str(folder / "reports"),
                 "--max-concurrency", str(CONNECTIONS), "--no-progress", "--log-level", "warning"]  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
         cli.main()
@@ -198,7 +198,7 @@ def main() -> None:
     print(f"{options.latency * 1000:.0f} ms, {options.fault_rate:.0%} faults, buckets of {_pair(options.bucket)}, "
           f"quota of {_pair(options.quota)}; best of {options.repeat}")  # fmt: skip
     heads = ("wall s", "cpu s", "MiB", "requests", "429s", "x bare", "buckets s", "x buckets")
-    print(f"{'size':10}{'run':8}" + "".join(f"{head:>10}" for head in heads), flush=True)
+    print(f"{'size':12}{'run':8}" + "".join(f"{head:>10}" for head in heads), flush=True)
     for size in options.size or [(50, 100)]:
         show(options, size, compare(options, size))
 
@@ -235,7 +235,7 @@ def show(options: argparse.Namespace, size: tuple[int, int], best: dict[str, Cos
     for role, cost in best.items():
         least = allowed(cost, options.bucket, options.quota)
         ratio = f"{cost.wall / least:10.2f}" if least else " " * 10
-        print(f"{size[0]:>4} x {size[1]:<3}{role:8}{cost.wall:10.2f}{cost.cpu:10.2f}{cost.memory:10.0f}"
+        print(f"{size[0]:4} x {size[1]:<4} {role:8}{cost.wall:10.2f}{cost.cpu:10.2f}{cost.memory:10.0f}"
               f"{len(cost.requests):10}{cost.turned_down:10}{cost.wall / best['bare'].wall:10.2f}{least:10.1f}{ratio}",
               flush=True)  # fmt: skip
 
