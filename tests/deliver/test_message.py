@@ -96,7 +96,7 @@ def test_in_chinese():
     """A message is in the report's language."""
     message = told([change()], lang="zh-CN")
     assert message is not None
-    assert "25 端口" in message.title
+    assert "端口 25" in message.title
 
 
 # ---- shapes
