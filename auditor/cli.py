@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import signal
 import sys
@@ -359,6 +360,11 @@ def _traceback(*error: Any) -> None:
     sys.stderr.write(redact("".join(traceback.format_exception(*error))))
 
 
+def _unraisable(error: sys.UnraisableHookArgs) -> None:
+    """What a library's object met while it was thrown away, such as a full disk once more: no traceback for that."""
+    logging.getLogger(__name__).debug("ignored: %s in %r", error.exc_value, error.object)
+
+
 def _terminate(*_: object) -> None:
     raise Terminated("ended by the system")
 
@@ -366,6 +372,7 @@ def _terminate(*_: object) -> None:
 def main() -> None:
     """The console script."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _unraisable
     remember_environment(os.environ)
     with _errors():
         try:

@@ -39,6 +39,7 @@ def run(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None
     with (
         patch.dict(os.environ, environment_of(environment or {}), clear=True),
         patch.object(sys, "argv", line),
+        patch.object(sys, "unraisablehook", sys.unraisablehook),
         contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

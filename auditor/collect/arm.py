@@ -441,7 +441,9 @@ async def signed_in(
 
 
 def _settle(_: asyncio.Task[Any]) -> None:
-    gc.freeze()
+    """The modules stay for good: they are not looked through again. Once a process: what is frozen is never freed."""
+    if not gc.get_freeze_count():
+        gc.freeze()
     gc.enable()
 
 

@@ -84,9 +84,7 @@ class Scanner:
 
     def close(self) -> None:
         """End it."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait(60)
+        self._process.communicate(timeout=60)
 
 
 def scanner(cwd: Path) -> None:

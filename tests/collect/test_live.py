@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 
 import pytest
@@ -166,6 +167,16 @@ def test_secrets_appear_nowhere(collected, caplog):
     assert len(caplog.records) > 10
     assert len(secrets) == 2
     assert not any(secret in told or secret.encode() in kept for secret in secrets)
+
+
+def test_a_second_collection_keeps_nothing_for_good(collected, tmp_path):
+    """What is frozen is never freed: a process freezes once, the modules, and not what each collection leaves."""
+    with serve(encoded(many(1, 1))) as server:
+        collected(server)
+        frozen = gc.get_freeze_count()
+        collected(server, tmp_path / "again")
+    assert frozen
+    assert gc.get_freeze_count() == frozen
 
 
 def test_concurrency_is_bounded(collected):
