@@ -52,7 +52,7 @@ MAY_BE_ABSENT = frozenset(
     (
         *("networkSecurityGroup", "routeTable", "natGateway", "publicIPAddress", "publicIPPrefix", "publicIpAddresses"),
         *("loadBalancerBackendAddressPools", "virtualMachineScaleSet", "basePolicy", "enableIPForwarding"),
-        *("firewallPolicy", "allowPort25Out", "defaultOutboundAccess"),
+        *("firewallPolicy", "allowPort25Out", "defaultOutboundAccess", "virtualNetworkPeerings"),
     )
 )
 OPEN_VOCABULARY = frozenset(("quotaId", "sourceAddressPrefix"))
