@@ -149,7 +149,7 @@ class VmPanel {
       taken.push(Object.fromEntries(["gate", "outcome", "id", "detail"].map((key) => [key, steps.cell(key, step)])));
     }
     const nic = this.node({
-      mark: "plain", title: text("page_gate_nic"), id: cell("nic_id"),
+      gate: "nic", mark: "plain", title: text("page_gate_nic"), id: cell("nic_id"),
       detail: [nameOf(cell("nic_id")), cell("private_ip"), nameOf(cell("subnet_id"))].filter(Boolean).join("  "),
     });
     if (!taken.length) return [h("ol", { class: "way" }, nic), h("p", { class: "note" }, text("page_no_way"))];
@@ -161,7 +161,7 @@ class VmPanel {
     let past = false;
     for (const gate of GATES) {
       if (!known.has(gate)) {
-        if (!OPTIONAL.includes(gate)) nodes.push(this.node({ mark: "absent", title: gateWords(gate), past }));
+        if (!OPTIONAL.includes(gate)) nodes.push(this.node({ gate, mark: "absent", title: gateWords(gate), past }));
         continue;
       }
       for (const step of taken.filter((one) => one.gate === gate)) {
@@ -171,7 +171,7 @@ class VmPanel {
       past ||= ends && taken.some((one) => one.gate === gate && deciding.includes(one) && markOf(one.outcome) === "stop");
     }
     nodes.push(this.node({
-      mark: { open: "pass", restricted: "part", conditional: "part", blocked: "stop" }[cell("smtp")] ?? "doubt",
+      gate: "internet", mark: { open: "pass", restricted: "part", conditional: "part", blocked: "stop" }[cell("smtp")] ?? "doubt",
       title: text("page_gate_internet"), outcome: titleOf("smtp", cell("smtp")), past, end: true,
       note: unseen && cell("gaps"), detail: cell("egress_ip"), decides: unseen,
     }));
@@ -190,7 +190,7 @@ class VmPanel {
   step(step, decides, past) {
     const platform = step.gate === "platform";
     return this.node({
-      mark: markOf(step.outcome),
+      gate: step.gate, mark: markOf(step.outcome),
       title: gateWords(step.gate),
       outcome: outcomeWords(step.gate, step.outcome),
       note: platform ? sentenceOf("platform", step.outcome) : "",
@@ -208,9 +208,9 @@ class VmPanel {
     })].flat();
   }
 
-  node({ mark, title, outcome, note, detail, id = "", decides, past, end }) {
+  node({ gate = "", mark, title, outcome, note, detail, id = "", decides, past, end }) {
     const portal = portalOf(id);
-    return h("li", { class: `node ${mark}${decides ? " decides" : ""}${past ? " past" : ""}${end ? " end" : ""}` },
+    return h("li", { class: `node ${mark}${decides ? " decides" : ""}${past ? " past" : ""}${end ? " end" : ""}`, dataset: { gate } },
       h("span", { class: "pin" }, mark === "absent" ? null : icon(mark)),
       h("div", null,
         h("div", { class: "node-head" }, h("strong", null, title),
