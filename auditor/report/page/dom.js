@@ -3,7 +3,8 @@
 
 const run = JSON.parse(document.getElementById("run").textContent);
 const numbers = new Intl.NumberFormat(run.lang);
-const narrow = matchMedia("(max-width: 760px)");
+const narrow = matchMedia("screen and (max-width: 760px)");
+const paper = matchMedia("print");
 
 /** An element; properties that start with "on" listen, `class` and `dataset` do as they say, others are attributes. */
 function h(name, properties, ...children) {
@@ -72,7 +73,7 @@ function icon(name) {
 }
 
 function iconButton(name, label, act) {
-  return h("button", { type: "button", class: "icon-button", title: label, "aria-label": label, onclick: act }, icon(name));
+  return h("button", { type: "button", class: "icon-button", title: label, "aria-label": label, onclick: act, dataset: { does: name } }, icon(name));
 }
 
 /** A link out of the page, which only https may be. */

@@ -97,7 +97,8 @@ class Grid {
     this.pointed = -1;
     this.watch = new ResizeObserver(() => this.fit());
     this.watch.observe(host);
-    narrow.addEventListener("change", () => this.build());
+    // Paper is no screen, narrow or not; a table built anew while pages are made would make them anew without end.
+    narrow.addEventListener("change", () => paper.matches || this.cards === narrow.matches || this.build());
   }
 
   /** Columns in the order to show them; none of that kind of thing on a narrow screen. */
@@ -110,6 +111,7 @@ class Grid {
   build() {
     this.slick?.destroy();
     this.host.replaceChildren();
+    this.cards = narrow.matches;
     const { view } = this;
     const { table } = view;
     const rows = { getLength: () => view.seen.length, getItem: (place) => ({ row: view.seen[place] }) };
@@ -213,8 +215,13 @@ class Grid {
     if (last) {
       last.full ??= last.width;
       const others = columns.slice(0, -1).reduce((sum, column) => sum + column.width, 0);
-      last.width = Math.max(narrow.matches ? 200 : last.full, host.clientWidth - others - 14);
-      slick.setColumns(columns);
+      const width = Math.max(narrow.matches ? 200 : last.full, host.clientWidth - others - 14);
+      if (width !== last.width) {
+        last.width = width;
+        const focused = host.contains(document.activeElement);
+        slick.setColumns(columns); // draws all cells anew
+        if (focused) slick.getActiveCellNode()?.focus({ preventScroll: true });
+      }
     }
     slick.resizeCanvas();
     if (this.pointed >= 0) slick.scrollRowIntoView(this.pointed, false);

@@ -229,6 +229,6 @@ class VmPanel {
 /** A command or portal path to take along. */
 function commandBox(command, brief = false) {
   const words = command.split(" ").flatMap((word, place) => [place ? " " : "", h("span", null, word)]);
-  return h("div", { class: `command${brief ? " one-line" : ""}` }, h("code", { tabindex: 0 }, words),
+  return h("div", { class: `command${brief ? " one-line" : ""}` }, h("code", { tabindex: 0, role: "group", "aria-label": run.columns.command }, words),
     iconButton("copy", text("page_copy"), (event) => copy(command, event.currentTarget)));
 }
