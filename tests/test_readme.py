@@ -133,7 +133,7 @@ def test_shown_explanation_is_the_program_s(clone):
 def test_pictures_are_there():
     """Every picture is a PNG of the repository, and small."""
     pictures = [ROOT / path for path in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)]
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     for picture in pictures:
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert picture.stat().st_size < 250_000
