@@ -386,6 +386,28 @@ def test_the_way_is_drawn_as_it_was_judged(page, contoso):
             assert not deciding, identity
 
 
+def test_what_was_not_read_is_not_drawn_as_nothing(page, contoso):
+    """A gate without a step is empty only where nothing is known to be unread: admin rules that were not asked for, a
+    firewall or way out that is unknown are drawn as a doubt."""
+    script = """
+      app.go({ ...fresh("vms"), vm: arguments[0] });
+      return Object.fromEntries([...document.querySelectorAll(".way .node.absent")].map((node) => [node.dataset.gate, node.classList.contains("doubtful")]));
+    """
+    doubts = set()
+    for identity, finding in contoso.findings.items():
+        absent = page.js(script, identity)
+        expected = {
+            "admin-rule": "admin-rules-not-asked" in finding["reasons"],
+            "firewall": finding["via_azure_firewall"] == "unknown",
+            "egress": finding["path"] == "unknown",
+            "platform": finding["platform"] == "unknown",
+        }
+        told = {gate: doubt for gate, doubt in absent.items() if gate in expected}
+        assert told == {gate: expected[gate] for gate in told}, identity
+        doubts |= {gate for gate, doubt in told.items() if doubt}
+    assert {"admin-rule", "firewall", "egress"} <= doubts
+
+
 def test_the_deciding_rule_is_named_by_its_id(page, contoso):
     """Where a rule denies, the marked gate shows the whole id of that rule, the one that vms.csv has."""
     denied = [

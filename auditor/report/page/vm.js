@@ -25,6 +25,16 @@ function gateWords(gate) {
   return run.codes.decided_by?.[gate]?.[0] ?? run.texts[`page_gate_${gate}`] ?? gate;
 }
 
+/** What keeps from saying that nothing stands at a gate: a column that is unknown, or a reason of something unread. */
+const UNKNOWN = { firewall: "via_azure_firewall", egress: "path", platform: "platform" };
+const UNREAD = { "admin-rule": "admin-rules-not-asked", "subnet-nsg": "subnet-not-seen" };
+
+/** Why nobody knows what stands at a gate, "" where nothing does. */
+function doubtAt(gate, cell) {
+  if (cell("reasons").split(";").includes(UNREAD[gate])) return titleOf("reasons", UNREAD[gate]);
+  return UNKNOWN[gate] && cell(UNKNOWN[gate]) === "unknown" ? titleOf("smtp", "unknown") : "";
+}
+
 /** A list of a name and what it says, lines without anything to say left out. */
 function facts(lines) {
   return h("dl", { class: "facts" },
@@ -161,7 +171,7 @@ class VmPanel {
     let past = false;
     for (const gate of GATES) {
       if (!known.has(gate)) {
-        if (!OPTIONAL.includes(gate)) nodes.push(this.node({ gate, mark: "absent", title: gateWords(gate), past }));
+        if (!OPTIONAL.includes(gate)) nodes.push(this.node({ gate, mark: "absent", title: gateWords(gate), doubt: doubtAt(gate, cell), past }));
         continue;
       }
       for (const step of taken.filter((one) => one.gate === gate)) {
@@ -208,14 +218,14 @@ class VmPanel {
     })].flat();
   }
 
-  node({ gate = "", mark, title, outcome, note, detail, id = "", decides, past, end }) {
+  node({ gate = "", mark, title, outcome, note, detail, id = "", doubt, decides, past, end }) {
     const portal = portalOf(id);
-    return h("li", { class: `node ${mark}${decides ? " decides" : ""}${past ? " past" : ""}${end ? " end" : ""}`, dataset: { gate } },
+    return h("li", { class: `node ${mark}${decides ? " decides" : ""}${past ? " past" : ""}${end ? " end" : ""}${doubt ? " doubtful" : ""}`, dataset: { gate } },
       h("span", { class: "pin" }, mark === "absent" ? null : icon(mark)),
       h("div", null,
         h("div", { class: "node-head" }, h("strong", null, title),
           outcome && h("span", { class: "outcome" }, outcome),
-          mark === "absent" && h("span", { class: "faint" }, text("page_nothing_here")),
+          mark === "absent" && h("span", { class: "faint" }, doubt || text("page_nothing_here")),
           decides && h("span", { class: "decides-tag" }, text("page_decides")),
           id.startsWith("/") && h("span", { class: "node-tools" },
             portal && h("a", { class: "icon-button", href: portal, target: "_blank", rel: "noopener noreferrer", title: text("page_portal"), "aria-label": `${text("page_portal")}: ${title}` }, icon("open")),
