@@ -34,7 +34,7 @@ from auditor.record import Record, counted
 from auditor.redaction import redact
 from auditor.report.console import show
 from auditor.report.content import Report
-from auditor.report.figures import Figures, summary
+from auditor.report.figures import summary
 from auditor.report.write import check_formats, write_report
 from auditor.scan import Scan
 from auditor.settings import Settings
@@ -117,7 +117,7 @@ class Job:
         show(report, words, where)
         record.report, record.output = run, where
         self._tidy(run)
-        self._tell(report, summary(report, words), changes, words)
+        self._tell(report, changes, words)
         record.end("finished", exit_code)
         self._note(run, record)
         self._note("", record)
@@ -213,16 +213,17 @@ class Job:
             }
             logger.info("subscription %s judged", facts.subscription_id, extra=event)
 
-    def _tell(self, report: Report, figures: Figures, changes: Sequence[Change] | None, words: Words) -> None:
-        config = self._config.notify
-        if not config.wanted:
+    def _tell(self, report: Report, changes: Sequence[Change] | None, words: Words) -> None:
+        """Tells who is to be told, unless nothing changed."""
+        config, record = self._config.notify, self._record
+        if not config.wanted or (changes is not None and not changes):
             return
-        told = message.of_report(
-            report, figures, changes, words, top=config.top, place=self._record.output, run_id=self._record.run_id
-        )
-        if told:
-            with self.phase("tell"):
-                self._record.messages = notify.send(config, told, self._environ)
+        with self.phase("tell"):
+            figures = summary(report, words)
+            told = message.of_report(
+                report, figures, changes, words, top=config.top, place=record.output, run_id=record.run_id
+            )
+            record.messages = notify.send(config, told, self._environ)
 
     def _tidy(self, run: str) -> None:
         """Takes old runs away. The report stands: what cannot be removed is a warning."""

@@ -38,7 +38,7 @@ def send(mail: Mail, message: Message, environ: Mapping[str, str], patience: Pat
     for tries in range(1, patience.tries + 1):
         try:
             refused = _handed(mail, password, letter, environ, patience)
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
             if tries == patience.tries or not _passing(error):
                 raise AuditorError(f"{mail.host}: {_told(error)}") from None
             time.sleep(patience.backoff * 2 ** (tries - 1))
@@ -114,6 +114,8 @@ def _told(error: Exception) -> str:
             return f"{error.smtp_code} {_text(error.smtp_error)}"
         case smtplib.SMTPRecipientsRefused():
             return "; ".join(f"{who}: {code} {_text(said)}" for who, (code, said) in error.recipients.items())
+        case UnicodeError():
+            return "user and password must be of ASCII characters"
         case smtplib.SMTPNotSupportedError():
             return "offers no STARTTLS or no way to sign in; nothing was sent"
         case _:

@@ -51,13 +51,11 @@ def of_report(
     top: int,
     place: str,
     run_id: str,
-) -> Message | None:
-    """The message about a report: None where nothing changed since the last run.
+) -> Message:
+    """The message about a report that is not as the last one.
 
     `changes` is None where there was no run to compare with, which is not the same as no changes.
     """
-    if changes is not None and not changes:
-        return None
     labels = Labels.load(report.lang)
     said = labels.text
     if changes is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from auditor.config import Config, Mail, Notify, Webhook, load
 from auditor.deliver import mail, notify, webhook
@@ -171,6 +172,22 @@ def test_a_wrong_password_is_an_error_without_it(post_office, environ):
         mail.send(letters_to(post_office.port), MESSAGE, environ, QUICK)
     assert "pl4nted" not in str(raised.value)
     assert post_office.letters == []
+
+
+def test_a_password_that_smtp_cannot_carry(post_office, environ):
+    """A password beyond ASCII is an error like any other, without it."""
+    environ["RELAY"] = "pl4nted-pässwörd"
+    with pytest.raises(AuditorError, match="ASCII") as raised:
+        mail.send(letters_to(post_office.port), MESSAGE, environ, QUICK)
+    assert "pl4nted" not in str(raised.value)
+
+
+def test_a_letter_in_chinese(post_office, environ):
+    """Subject and text arrive as they were written."""
+    chinese = replace(MESSAGE, title="25 端口：1 处变化", changes=("生产环境 · 新",))
+    mail.send(letters_to(post_office.port), chinese, environ, QUICK)
+    assert post_office.letters[0]["Subject"] == "25 端口：1 处变化"
+    assert "生产环境 · 新" in post_office.letters[0].get_content()
 
 
 def test_a_relay_that_is_busy_is_tried_again(post_office, environ):
