@@ -45,13 +45,14 @@ from auditor.errors import AuditorError, NotSignedIn, UsageError
 from auditor.model.finding import Finding
 from auditor.model.resources import Tenant
 from auditor.redaction import redact, remember_environment
-from auditor.scan import Scan, load, reported
+from auditor.scan import Scan, load, optional, reported
 from auditor.snapshot import GAPS, MANIFEST, RESOURCES, Snapshot, SnapshotWriter
 
 if TYPE_CHECKING:
     from auditor.collect.effective import Decide
     from auditor.collect.options import CollectOptions, Progress
     from auditor.collect.parts import Job, Sight
+    from auditor.collect.progress import Logged
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +70,14 @@ class Cluster:
         """Raises UsageError where there is no Dask, AuditorError where no scheduler with workers answers."""
         try:
             import dask
+
+            dask.config.set({
+                "logging": {"distributed": "error"},
+                "distributed.admin.large-graph-warning-threshold": "1GB",  # shards are the tasks' input
+            })  # fmt: skip
             from distributed import Client
         except ImportError as error:
             raise UsageError("--engine dask needs Dask: pip install 'auditor[dask]'") from error
-        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})  # shards are the tasks' input
         try:
             self._client = Client(
                 **({"address": scheduler} if scheduler else {"processes": True, "dashboard_address": None}),
@@ -179,22 +184,40 @@ class _OnWorkers:
                 yield job, packed
                 continue
             packed.unpack(folder / job.name)
+            self._told(job, packed, Snapshot.open(folder / job.name))
             for subscription in job.options.subscriptions:
                 self._progress.finished(subscription)
             yield job, None
 
+    def _told(self, job: Job, packed: Packed, part: Snapshot) -> None:
+        """What the worker was told on the way, in one go."""
+        self._progress.asked(packed.requests, packed.repeats)
+        self._progress.page(job.name, packed.documents)
+        for gap in part.gaps():
+            level = logging.INFO if optional(gap) else logging.WARNING
+            log.log(level, "%s of %s: %d %s: %s", gap.kind, gap.scope, gap.status, gap.code, gap.message)
+            self._progress.gap(gap)
 
-class Packed(Struct, frozen=True):
-    """A part of a snapshot on its way."""
+
+class Packed(Struct, frozen=True, kw_only=True):
+    """A part of a snapshot on its way, and what it took."""
 
     files: dict[str, bytes]
+    documents: int
+    requests: dict[tuple[str, int], int]
+    repeats: int
 
     @classmethod
-    def of(cls, folder: Path) -> Packed:
+    def of(cls, folder: Path, seen: Logged) -> Packed:
         """A finished part, its documents compressed."""
         packed = zstandard.ZstdCompressor(level=3).compress((folder / RESOURCES).read_bytes())
         rest = {name: (folder / name).read_bytes() for name in (GAPS, MANIFEST)}
-        return cls({f"{RESOURCES}.zst": packed, **rest})
+        return cls(
+            files={f"{RESOURCES}.zst": packed, **rest},
+            documents=seen.documents,
+            requests=dict(seen.requests),
+            repeats=seen.repeats,
+        )
 
     def unpack(self, folder: Path) -> None:
         """Writes it to a directory, whole or not at all."""
@@ -213,6 +236,7 @@ def _as_here(version: str, work: Callable[..., T], *arguments: Any) -> T:
     if version != __version__:
         raise AuditorError(f"A worker has auditor {__version__}, not {version}; install the same on all machines.")
     remember_environment(os.environ)
+    logging.getLogger("auditor").setLevel(logging.ERROR)  # the driver tells what comes back
     try:
         return work(*arguments)
     except AuditorError as error:
@@ -228,10 +252,12 @@ def _seen(options: CollectOptions) -> Sight | NotSignedIn:
 def _collected(job: Job) -> Packed | NotSignedIn:
     from auditor.collect.options import Silent
     from auditor.collect.parts import do
+    from auditor.collect.progress import Logged
 
+    seen = Logged(Silent())
     with TemporaryDirectory() as place:
         folder = Path(place) / job.name
-        return do(job, folder, Silent()) or Packed.of(folder)
+        return do(job, folder, seen) or Packed.of(folder, seen)
 
 
 def _decoded(shard: bytes, cloud: str) -> Tenant:

@@ -2,7 +2,9 @@
 
 Source of the addresses: the SDK's own tables (azure.mgmt.core.tools, azure.identity.AzureAuthorityHosts). A private
 cloud, or an endpoint on loopback, is named by environment: AZURE_RESOURCE_MANAGER_ENDPOINT, _AUDIENCE and
-AZURE_AUTHORITY_HOST.
+AZURE_AUTHORITY_HOST. Resource Graph has no endpoint of its own: in each cloud it is asked at Resource Manager's,
+`/providers/Microsoft.ResourceGraph/resources`, with the same token; a cloud without it (Azure Stack Hub) refuses, and
+lists are asked in its place.
 """
 
 from __future__ import annotations
