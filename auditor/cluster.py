@@ -45,7 +45,7 @@ from auditor.errors import AuditorError, NotSignedIn, UsageError
 from auditor.model.finding import Finding
 from auditor.model.resources import Tenant
 from auditor.redaction import redact, remember_environment
-from auditor.scan import Scan, load, optional, reported
+from auditor.scan import Scan, load, optional, outline, reported
 from auditor.snapshot import GAPS, MANIFEST, RESOURCES, Snapshot, SnapshotWriter
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ class Cluster:
         when, cloud, said = now or datetime.now(UTC), snapshot.manifest.cloud, msgspec.json.encode(config)
         submit = self._submit
         decoded = [submit(_decoded, shard, cloud) for shard in shards.deal(snapshot, _TASKS * self.threads)]
-        bare = [submit(shards.network_of, [shard], (), cloud) for shard in decoded]
-        network = submit(shards.network_of, bare, snapshot.gaps(), cloud)
+        bare = [submit(shards.without_machines, shard) for shard in decoded]
+        network = submit(shards.network_of, outline(snapshot), bare)
         appliances = [submit(shards.appliances_of, shard, network) for shard in decoded]
         found = [submit(_judged, shard, network, appliances, said, edition, when.date()) for shard in decoded]
         try:

@@ -54,11 +54,17 @@ class Scan(Struct, frozen=True):
     complete: bool
 
 
-def load(snapshot: Snapshot) -> Tenant:
-    """The tenant of a snapshot. Raises SnapshotError naming file and line of what is no ARM document."""
+def outline(snapshot: Snapshot) -> Tenant:
+    """The tenant of a snapshot before its documents: what was listed, and what could not be read."""
     tenant = Tenant(cloud=snapshot.manifest.cloud, listed=frozenset(k.lower() for k in snapshot.manifest.listed))
     for gap in snapshot.gaps():
         tenant.add_gap(gap)
+    return tenant
+
+
+def load(snapshot: Snapshot) -> Tenant:
+    """The tenant of a snapshot. Raises SnapshotError naming file and line of what is no ARM document."""
+    tenant = outline(snapshot)
     for file, number, document in snapshot.documents():
         try:
             decode.add(document, tenant)

@@ -13,7 +13,7 @@ public IPs, facts of subscriptions) or an appliance. Pure but for `deal`, which 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import msgspec
@@ -24,7 +24,7 @@ from msgspec.structs import fields
 from auditor import decode
 from auditor.audit import Audit
 from auditor.config import Config
-from auditor.model.finding import Finding, Gap
+from auditor.model.finding import Finding
 from auditor.model.ids import key, parent_of, subscription_of
 from auditor.model.resources import Tenant
 from auditor.network.ways import hop_addresses
@@ -62,12 +62,13 @@ def tenant_of(shard: bytes, cloud: str) -> Tenant:
     return decode.tenant(lines, cloud=cloud)
 
 
-def network_of(shards: Iterable[Tenant], gaps: Iterable[Gap], cloud: str) -> Tenant:
-    """What all shards share."""
-    return joined((_without_machines(shard) for shard in shards), gaps, cloud)
+def network_of(outline: Tenant, shards: Iterable[Tenant]) -> Tenant:
+    """What all shards share; `outline` is the tenant before its documents."""
+    return joined([outline, *map(without_machines, shards)])
 
 
-def _without_machines(shard: Tenant) -> Tenant:
+def without_machines(shard: Tenant) -> Tenant:
+    """A shard without what only its own VMs need."""
     return msgspec.structs.replace(shard, vms={}, nics={})
 
 
@@ -92,27 +93,23 @@ def judge(
 ) -> list[Finding]:
     """The findings on the shard's own VMs."""
     own = Tenant(cloud=shard.cloud, vms=shard.vms, nics=shard.nics)
-    audit = Audit(joined((own, network, *appliances), (), network.cloud), config, edition, today)
+    audit = Audit(joined([network, own, *appliances]), config, edition, today)
     return [audit.finding(vm) for vm in shard.vms.values()]
 
 
-def joined(parts: Iterable[Tenant], gaps: Iterable[Gap], cloud: str) -> Tenant:
-    """Tenants as one; where several have a key, the first one counts. `gaps` come before theirs."""
-    whole = Tenant(cloud=cloud)
-    for gap in gaps:
-        whole.add_gap(gap)
+def joined(parts: Sequence[Tenant]) -> Tenant:
+    """Tenants as the one that the first outlines; where several have a key, the first one counts."""
+    whole = Tenant(cloud=parts[0].cloud, listed=parts[0].listed)
     for part in parts:
-        for name, table in _tables(part):
-            held = getattr(whole, name)
-            held.update((k, value) for k, value in table.items() if k not in held)
-        whole.routing_policies += [policy for policy in part.routing_policies if policy not in whole.routing_policies]
+        for name in _TABLES:
+            held, table = getattr(whole, name), getattr(part, name)
+            if isinstance(held, dict):
+                held.update((k, value) for k, value in table.items() if k not in held)
+            else:
+                held.extend(value for value in table if value not in held)
         for gap in part.gaps:
             whole.add_gap(gap)
     return whole
 
 
-def _tables(tenant: Tenant) -> Iterator[tuple[str, dict[object, object]]]:
-    for each in fields(tenant):
-        table = getattr(tenant, each.name)
-        if isinstance(table, dict) and each.name != "gap_index":
-            yield each.name, table
+_TABLES = tuple(each.name for each in fields(Tenant) if each.name not in ("cloud", "listed", "gaps", "gap_index"))

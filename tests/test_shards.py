@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import fields
 
 from auditor import decode, scan, shards
 from auditor.config import Config, load
@@ -24,7 +25,7 @@ def sharded(snapshot: Snapshot, config: Config, number: int) -> list[Finding]:
     """The findings by so many shards."""
     cloud = snapshot.manifest.cloud
     decoded = [shards.tenant_of(shard, cloud) for shard in shards.deal(snapshot, number)]
-    network = shards.network_of(decoded, snapshot.gaps(), cloud)
+    network = shards.network_of(scan.outline(snapshot), decoded)
     assert not network.vms
     assert not network.nics
     appliances = [shards.appliances_of(shard, network) for shard in decoded]
@@ -47,14 +48,25 @@ def test_a_subscription_is_in_one_shard():
     whole = scan.load(snapshot)
     assert sum(len(shard.vms) for shard in dealt) == len(whole.vms)
     assert sorted(guid for shard in dealt for guid in shard.subscriptions) == sorted(whole.subscriptions)
-    assert shards.joined(dealt, snapshot.gaps(), "AzureCloud").counts == whole.counts
+    assert shards.joined([scan.outline(snapshot), *dealt]).counts == whole.counts
+
+
+def test_every_table_of_a_tenant_is_joined():
+    """What a tenant is made of, whatever is added to it, is there after it was dealt out and joined."""
+    snapshot = Snapshot.open(FIXTURES / "contoso")
+    dealt = [shards.tenant_of(shard, "AzureCloud") for shard in shards.deal(snapshot, 5)]
+    whole, joined = scan.load(snapshot), shards.joined([scan.outline(snapshot), *dealt])
+    for each in fields(whole):
+        held, wanted = getattr(joined, each.name), getattr(whole, each.name)
+        assert len(held) == len(wanted), each.name
+        assert all(value in wanted for value in held), each.name
 
 
 def test_only_appliances_leave_their_shard():
     """What goes to every machine is little: of the VMs only those that a route leads to."""
     snapshot = Snapshot.open(FIXTURES / "contoso")
     whole = scan.load(snapshot)
-    (found,) = [shards.appliances_of(whole, shards.network_of([whole], (), "AzureCloud"))]
+    (found,) = [shards.appliances_of(whole, shards.network_of(scan.outline(snapshot), [whole]))]
     assert 0 < len(found.vms) < len(whole.vms) / 4
 
 
@@ -74,6 +86,6 @@ def test_a_document_of_odd_shape_is_a_gap_of_all(tmp_path):
         file.write(b'{"id": "/subscriptions/x/providers/Microsoft.Network/natGateways/n", "properties": 1}\n')
     snapshot = Snapshot.open(path)
     decoded = [shards.tenant_of(shard, "AzureCloud") for shard in shards.deal(snapshot, 3)]
-    network = shards.network_of(decoded, (), "AzureCloud")
+    network = shards.network_of(scan.outline(snapshot), decoded)
     assert [gap.code for gap in network.gaps] == ["MalformedDocument"]
     assert decode.tenant((raw for _, _, raw in snapshot.documents())).gaps == network.gaps

@@ -66,20 +66,23 @@ async def ask(arm: Arm, writer: SnapshotWriter, progress: Progress, questions: C
     return answers.documents
 
 
-def open_questions(cloud: str, writer: SnapshotWriter, decide: Decide) -> tuple[Question, ...]:
-    """What `decide` finds open in what `writer` holds. Answers from before a resume must not change the questions."""
+def open_questions(cloud: str, writer: SnapshotWriter, listed: Iterable[str], decide: Decide) -> tuple[Question, ...]:
+    """What `decide` finds open in what `writer` holds, of which these kinds were `listed` everywhere.
+
+    Answers from before a resume must not change the questions.
+    """
     answered = {
         document
         for name, pages in writer.recorded.items() if name.startswith(_ASKED)
         for page in pages for document in writer.documents(page)
     }  # fmt: skip
     lists = (document for document in _documents(cloud, writer) if document not in answered)
-    return tuple(decide(tenant_of(cloud, lists, writer.gaps)))
+    return tuple(decide(tenant_of(cloud, lists, writer.gaps, listed)))
 
 
-def tenant_of(cloud: str, documents: Iterable[bytes], gaps: Iterable[Gap]) -> Tenant:
+def tenant_of(cloud: str, documents: Iterable[bytes], gaps: Iterable[Gap], listed: Iterable[str]) -> Tenant:
     """The tenant as its lists show it, as far as they can be read: the judge names what cannot."""
-    tenant = Tenant(cloud=cloud)
+    tenant = Tenant(cloud=cloud, listed=frozenset(kind.lower() for kind in listed))
     for gap in gaps:
         tenant.add_gap(gap)
     for document in documents:

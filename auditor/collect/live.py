@@ -138,8 +138,9 @@ class Collection:
         await self._unshown()
         await self._elsewhere()
         await self._service_tags()
+        listed = listings.everywhere() if self._options.whole else ()
         if self._decide:
-            questions = effective.open_questions(self._arm.cloud.name, self._writer, self._decide)
+            questions = effective.open_questions(self._arm.cloud.name, self._writer, listed, self._decide)
             self._reader.documents += await effective.ask(self._arm, self._writer, self._progress, questions)
         snapshot = self._writer.finish(
             Manifest(
@@ -149,7 +150,7 @@ class Collection:
                 taken_at=taken_at,
                 subscriptions=tuple(sorted(name_of(document.id) for document in subscriptions)),
                 origin="recorded",
-                listed=listings.everywhere() if self._options.whole else (),
+                listed=listed,
             )
         )
         self._progress.asked(self._arm.requests, self._arm.repeats.total())

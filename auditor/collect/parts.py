@@ -108,20 +108,23 @@ def collect_parts(
         raise NotSignedIn(locked[0].message)
     lists = writer.path / _LISTS
     gaps = [*plan.gaps, *locked, *_merge(parts, plan, lists)]
+    # A tenant that was not seen may hold anything.
+    seen = all(options.whole for options in each) and not any(gap.scope.startswith("/tenants/") for gap in gaps)
+    listed = everywhere() if seen else ()
     if decide:
         with lists.open("rb") as documents:
-            questions = decide(effective.tenant_of(parts[0].manifest.cloud, documents, gaps))
+            questions = decide(effective.tenant_of(parts[0].manifest.cloud, documents, gaps, listed))
         answers, locked = _run([*_answering(plan.jobs, questions)], folder, runner, progress)
         _write(writer.path / _ANSWERS, (raw for part in answers for raw in _documents(part)))
         gaps += [*locked, *(gap for part in answers for gap in part.gaps())]
     for number, gap in enumerate(gaps):
         writer.gap(gap, f"part {number}")
-    snapshot = writer.finish(_manifest(each, parts))
+    snapshot = writer.finish(_manifest(each, parts, listed))
     shutil.rmtree(folder, ignore_errors=True)
     return snapshot
 
 
-def _manifest(each: Sequence[CollectOptions], parts: Sequence[Snapshot]) -> Manifest:
+def _manifest(each: Sequence[CollectOptions], parts: Sequence[Snapshot], listed: tuple[str, ...]) -> Manifest:
     manifests = [part.manifest for part in parts]
     tenants = dict.fromkeys(options.tenant_id for options in each if options.tenant_id)
     return replace(
@@ -130,7 +133,7 @@ def _manifest(each: Sequence[CollectOptions], parts: Sequence[Snapshot]) -> Mani
         tenant_ids=tuple(tenants) if len(tenants) > 1 else (),
         taken_at=min(manifest.taken_at for manifest in manifests),
         subscriptions=tuple(sorted(guid for manifest in manifests for guid in manifest.subscriptions)),
-        listed=everywhere() if all(options.whole for options in each) else (),
+        listed=listed,
     )
 
 
