@@ -7,6 +7,7 @@ something is not known (a service tag without a list, an IP group out of sight) 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -42,6 +43,12 @@ def bounds(text: str) -> tuple[int, int, int]:
         return int(low), int(high), low.max_prefixlen
     network = ip_network(text, strict=False)
     return int(network[0]), int(network[-1]), network.max_prefixlen
+
+
+@lru_cache(maxsize=1 << 16)
+def is_prefix(text: str) -> bool:
+    """Whether a text is an address, a range, or a prefix written with its length."""
+    return not re.search("[g-zG-Z]|/.*[.:]", text) and (":" in text or text.count(".") >= 3)
 
 
 def holds(text: str, point: int, bits: int) -> bool:
@@ -87,7 +94,7 @@ class Facts:
         if text[0].isalpha() and ":" not in text:
             listed = self.tags.get(text)
             return None if listed is None else any(holds(t, point, bits) for t in listed)
-        return holds(text, point, bits)
+        return holds(text, point, bits) if is_prefix(text) else None
 
 
 def any_of(answers: Iterable[bool | None]) -> bool | None:
@@ -134,9 +141,12 @@ def first_match(rules: Iterable[tuple[str, bool | None, Sequence[str]]], last: s
 # ---- security rules
 
 
-def port_25(texts: Iterable[str]) -> bool:
-    """Whether a list of ports holds 25."""
-    return any(t == "*" or int(t.split("-")[0]) <= 25 <= int(t.split("-")[-1]) for t in texts)
+def port_25(texts: Iterable[str]) -> bool | None:
+    """Whether a list of ports holds 25; None where it has none, or a word that is none."""
+    known = [t for t in texts if t == "*" or t[0].isdigit()]
+    if any(t == "*" or int(t.split("-")[0]) <= 25 <= int(t.split("-")[-1]) for t in known):
+        return True
+    return False if known and len(known) == len(list(texts)) else None
 
 
 def _source(rule: Rule, source: int | None, groups: frozenset[str], facts: Facts, bits: int) -> bool | None:
@@ -145,7 +155,9 @@ def _source(rule: Rule, source: int | None, groups: frozenset[str], facts: Facts
     for text in rule.sources:
         if text == "*" or text.lower() == "virtualnetwork":
             answers.append(True)
-        elif text.startswith("/"):
+        elif text.lower() == "internet":
+            answers.append(None if source is None else public(source, bits))
+        elif text.startswith("/") or (text[0].isdigit() and not is_prefix(text)):
             answers.append(None)
         elif text[0].isalpha() and ":" not in text:
             listed = facts.tags.get(text)
@@ -176,14 +188,29 @@ def security_rules(
 
     def tried() -> Iterator[tuple[str, bool | None, Sequence[str]]]:
         for rule in rules:
-            if not rule.outbound or rule.protocol not in ("tcp", "*") or not port_25(rule.ports):
+            port = port_25(rule.ports)
+            if rule.outbound is False or rule.protocol == "udp" or port is False:
                 continue
-            some_ports = not any(p in ("*", "0-65535") for p in rule.source_ports)
+            if rule.destination_groups and not rule.destinations:
+                continue  # their members are private addresses
+            odd_ports = not all(p == "*" or p[0].isdigit() for p in rule.source_ports)
+            everywhere = any(p in ("*", "0-65535", "1024-65535") for p in rule.source_ports)
+            some_ports = bool(rule.source_ports) and not (everywhere or odd_ports)
             if some_ports and rule.access == "deny":
                 continue  # the client's port is ephemeral
-            to = any_of(facts.within(text, point, bits) for text in rule.destinations)
-            matches = all_of(_source(rule, source, groups, facts, bits), to, None if some_ports else True)
-            yield rule.id, matches, (outcomes[rule.access],)
+            to = any_of(facts.within(text, point, bits) for text in rule.destinations or ("*",))
+            nobody_knows = (
+                rule.outbound is None
+                or rule.protocol not in ("tcp", "*")
+                or port is None
+                or odd_ports
+                or not (rule.sources or rule.source_groups)
+                or not rule.destinations
+                or rule.access not in outcomes
+            )
+            by_source = _source(rule, source, groups, facts, bits) if rule.sources or rule.source_groups else True
+            matches = all_of(by_source, to, None if some_ports or nobody_knows else True)
+            yield rule.id, matches, (outcomes[rule.access],) if rule.access in outcomes else tuple(outcomes.values())
 
     return first_match(tried(), "pass" if admin else "deny")
 

@@ -55,6 +55,9 @@ SOURCES = {
     V4: ["10.1.0.0/24", "10.1.0.4", "10.1.0.0/28", "10.0.0.0/8", "0.0.0.0/0", "192.168.0.0/16", "fd00:1::/64"],
     V6: ["fd00:1::/64", "fd00:1::4", "fd00::/8", "::/0", "10.1.0.0/24"],
 }
+ODD_PREFIXES = ["40.0.0.0/255.0.0.0", "10.1.0"]
+SOURCE_PORTS = [("*",)] * 4 + [("0-65535",), ("1024-65535", "0-1023"), ("1024-2000", "25"), ("smtp",), ()]
+PORTS = [("25",), ("*",), ("20-30",), ("587", "24-25"), ("26-30", "443"), ("smtp",), ("smtp", "25"), ()]
 NETWORK_GROUP = "/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/networkManagers/m/networkGroups/g"
 KNOWN = {
     "Storage": ("40.93.0.0/17", "52.101.3.0/24", "2a01:111:f400:1::/64"),
@@ -72,7 +75,7 @@ def prefix(bits: int, listed: Sequence[str]) -> st.SearchStrategy[str]:
 
 def destinations(bits: int) -> st.SearchStrategy[Sequence[str]]:
     """What a rule may name as its destinations: prefixes, or one service tag."""
-    tags = st.sampled_from(["Internet", "VirtualNetwork", "virtualnetwork", "*", *KNOWN, *UNKNOWN])
+    tags = st.sampled_from(["Internet", "VirtualNetwork", "virtualnetwork", "*", *KNOWN, *UNKNOWN, *ODD_PREFIXES])
     return st.lists(prefix(bits, PREFIXES[bits]), min_size=1, max_size=3) | st.tuples(tags)
 
 
@@ -81,25 +84,26 @@ def rules(draw, bits, accesses=("allow", "deny")):
     """Rules in ascending priority; most of them concern TCP 25."""
     made = []
     for number in range(draw(st.integers(0, 6))):
-        by_group = draw(st.integers(0, 5)) == 0
-        sources = st.just(["*"]) | st.lists(
-            prefix(bits, SOURCES[bits]) | st.sampled_from(["VirtualNetwork", "Storage", NETWORK_GROUP]),
-            min_size=1,
-            max_size=2,
-        )
+        by_group = draw(st.integers(0, 4))
+        named = st.sampled_from(["VirtualNetwork", "Storage", "Internet", NETWORK_GROUP, *UNKNOWN, *ODD_PREFIXES])
+        sources = st.just(["*"]) | st.lists(prefix(bits, SOURCES[bits]) | named, min_size=1, max_size=2)
+        nowhere = draw(st.integers(0, 19)) == 0
         made.append(
             Rule(
                 id=f"rule-{number}",
                 name=f"rule-{number}",
                 priority=100 + number,
-                access=draw(st.sampled_from(accesses)),
-                outbound=draw(st.integers(0, 9)) > 0,
-                protocol=draw(st.sampled_from(["tcp", "tcp", "tcp", "*", "*", "udp"])),
-                source_ports=draw(st.sampled_from([("*",), ("*",), ("*",), ("0-65535",), ("1024-2000", "25")])),
-                ports=draw(st.sampled_from([("25",), ("*",), ("20-30",), ("587", "24-25"), ("26-30", "443")])),
-                sources=() if by_group else tuple(draw(sources)),
-                destinations=tuple(draw(destinations(bits))),
-                source_groups=(draw(st.sampled_from(["mail", "web"])),) if by_group else (),
+                access=draw(st.sampled_from([*accesses * 6, "perhaps"])),
+                outbound=draw(st.sampled_from([True] * 12 + [False, None])),
+                protocol=draw(st.sampled_from(["tcp", "tcp", "tcp", "*", "*", "udp", "sctp"])),
+                source_ports=draw(st.sampled_from(SOURCE_PORTS)),
+                ports=draw(st.sampled_from(PORTS)),
+                sources=() if by_group == 0 else tuple(draw(sources)),
+                destinations=() if nowhere else tuple(draw(destinations(bits))),
+                source_groups=tuple(draw(st.sets(st.sampled_from(["mail", "web"]), min_size=1)))
+                if by_group < 2
+                else (),
+                destination_groups=("web",) if draw(st.integers(0, 19)) == 0 else (),
             )
         )
     return tuple(made)
@@ -132,9 +136,9 @@ def test_security_rules(kind, bits, data):
     space = together(["0.0.0.0/0", "::/0"], bits) - together(oracle.NOT_PUBLIC[bits], bits)
     definite = together(sure, bits) & space
     tag = VnetTag(definite, (together(perhaps, bits) & space) - definite)
-    asked = points([t for r in chosen for t in r.destinations if t[0] in "0123456789" or ":" in t] + [*sure, *perhaps]
+    asked = points([t for r in chosen for t in r.destinations if oracle.is_prefix(t)] + [*sure, *perhaps]
                    + [p for prefixes in KNOWN.values() for p in prefixes], bits)  # fmt: skip
-    edges = [oracle.bounds(t)[:2] for r in chosen for t in r.sources if "/" in t[1:] and not t.startswith("/")]
+    edges = [oracle.bounds(t)[:2] for r in chosen for t in (*r.sources, *KNOWN["Storage"]) if oracle.is_prefix(t)]
     sources = [None, *(v for low, high in edges for v in (low, high, low - 1, high + 1) if 0 <= v < 1 << bits)]
     groups = data.draw(st.frozensets(st.sampled_from(["mail", "web"])))
     for source in data.draw(st.lists(st.sampled_from(sources), min_size=1, max_size=3)):

@@ -133,7 +133,7 @@ class PointByPoint:
         """Every edge of every prefix in the tenant."""
         listed = [r for n in self.tenant.nsgs.values() for r in n.rules]
         listed += self.tenant.admin_rules.get(VNET, ())
-        texts = [t for r in listed for t in r.destinations if t[0].isdigit()]
+        texts = [t for r in listed for t in r.destinations if oracle.is_prefix(t)]
         chosen = [r for g in self.tenant.rule_collection_groups.values() for c in g.collections for r in c.rules]
         texts += [t for r in chosen for t in r.destinations if t[0].isdigit()]
         shared = [p for prefixes in (*KNOWN.values(), *IP_GROUPS.values()) for p in prefixes]
@@ -141,11 +141,11 @@ class PointByPoint:
 
     def gates(self, point: int) -> Iterator[tuple[str, str]]:
         """(gate, outcome) in the packet's order. AlwaysAllow leaves the NSGs out; where it may hold, no NSG's Deny is
-        certain, and nor is the admin rules' own word (`test_an_always_allow_that_does_not_matter` asks for more)."""
+        certain, while their Allow is."""
         groups = frozenset({"mail"})
         admin_rules = self.tenant.admin_rules.get(VNET, ())
         ruled = oracle.security_rules(admin_rules, point, self.source, groups, self.facts, V4, admin=True).possible
-        if len(ruled) > 1 or "deny" in ruled:
+        if "deny" in ruled:
             yield "admin-rule", "unknown" if len(ruled) > 1 else "deny"
         for gate, name in (("nic-nsg", "/nsgs/nic"), ("subnet-nsg", "/nsgs/subnet")):
             if name in self.tenant.nsgs and "pass" in ruled:
