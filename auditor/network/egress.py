@@ -383,10 +383,7 @@ class _Join:
         return [(gate, *found[gate]) for gate in ("admin-rule", "nic-nsg", "subnet-nsg") if gate in found]
 
     def _effective(self) -> dict[str, tuple[LineList | None, str]]:
-        """What Azure answered for this NIC, by gate. An empty list says nothing: every NSG has its default rules.
-
-        Admin rules of several managers have no documented order among them: where more than one speaks, not known.
-        """
+        """What Azure answered for this NIC, by gate. An empty list says nothing: every NSG has its default rules."""
         answers: dict[str, dict[str, dict[str, Rule]]] = {}
         for answer in self.tenant.effective_nsgs.get(key(self.nic.id), ()):
             if answer.nsg.rules:
@@ -394,14 +391,17 @@ class _Join:
                 rules.update({rule.id: rule for rule in answer.nsg.rules})
         found: dict[str, tuple[LineList | None, str]] = {}
         for gate, groups in answers.items():
-            make = admin if gate == "admin-rule" else nsg
+            self.note("effective-rules-used")
+            if gate == "admin-rule":
+                everyone = sorted((r for rules in groups.values() for r in rules.values()), key=lambda r: r.priority)
+                found[gate] = (admin(everyone, self.network.tags, self.bits), next(iter(groups)))
+                continue
             lists = {
-                group: make(sorted(rules.values(), key=lambda r: r.priority), self.network.tags, self.bits)
+                group: nsg(sorted(rules.values(), key=lambda r: r.priority), self.network.tags, self.bits)
                 for group, rules in groups.items()
             }
             speaking = [group for group, lines in lists.items() if lines] or list(lists)
             found[gate] = (lists[speaking[0]] if len(speaking) == 1 else None, speaking[0])
-            self.note("effective-rules-used")
         return found
 
     def _rule_notes(

@@ -9,10 +9,12 @@ settles that only where it agrees with all that is remembered. No verdict hangs 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, reduce
+from itertools import chain, permutations, product
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet
 from auditor.network.tags import is_tag
@@ -200,6 +202,41 @@ class LineList:
         return Ruling(tuple(parts), self.bits, source_ports, excerpt)
 
 
+class AnyOrder(LineList):
+    """Lists in force together whose order among each other is not known: only where every order agrees is it settled.
+
+    `lists` are named by the resource that each is of.
+    """
+
+    def __init__(self, lists: Mapping[str, Sequence[Line]], last: str, bits: int = V4) -> None:
+        super().__init__(chain.from_iterable(lists.values()), last, bits)
+        self._why = tuple(f"networkManagers {name}" for name in lists)
+        self._orders = tuple(LineList(chain.from_iterable(o), last, bits) for o in permutations(lists.values()))
+
+    def _decide(self, source: int | None, groups: frozenset[str], vnet: VnetTag) -> Ruling:
+        rulings = [order.decide(source, groups, vnet) for order in self._orders]
+        parts = reduce(self._agreed, (ruling.parts for ruling in rulings))
+        ports, excerpt = (any(getattr(r, name) for r in rulings) for name in ("source_ports", "excerpt"))
+        return Ruling(parts, self.bits, ports, excerpt)
+
+    def _agreed(self, some: tuple[Part, ...], others: tuple[Part, ...]) -> tuple[Part, ...]:
+        """The parts of two orders, laid over each other."""
+        made = []
+        for one, other in product(some, others):
+            common = one.addresses & other.addresses
+            if common and one.access == other.access != UNKNOWN:
+                made.append(replace(one, addresses=common))
+            elif common:
+                why = tuple(dict.fromkeys((*one.unresolved, *other.unresolved))) or self._why
+                may = _outcomes(one) | _outcomes(other)
+                made.append(Part(common, UNKNOWN, one.id or other.id, one.label or other.label, why, may))
+        return tuple(made)
+
+
+def _outcomes(part: Part) -> frozenset[str]:
+    return part.possible if part.access == UNKNOWN else frozenset({part.access})
+
+
 def _settle(maybe: frozenset[str], why: tuple[str, ...], access: str) -> str:
     """The outcome where a line with `access` meets destinations that earlier lines may hold."""
     if maybe <= {access}:
@@ -280,6 +317,7 @@ def _ports(text: str) -> tuple[int, int] | None:
 _REASONS = {
     "serviceTags": "tag-unknown",
     "networkGroups": "rules-unknown",
+    "networkManagers": "rules-unknown",
     "sourceAddress": "rules-unknown",
     "sourcePorts": "source-port-rule",
     "ipGroups": "ip-group-not-seen",

@@ -11,7 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet
 from auditor.model.ids import key
 from auditor.model.resources import Rule
-from auditor.network.lines import ALLOW, ALWAYS, DENY, PASS, Line, LineList, all_ports, any_port, holds_port, not_known
+from auditor.network.lines import (
+    ALLOW,
+    ALWAYS,
+    DENY,
+    PASS,
+    AnyOrder,
+    Line,
+    LineList,
+    all_ports,
+    any_port,
+    holds_port,
+    not_known,
+)
 from auditor.network.tags import Tags, is_tag
 
 _NSG = {"allow": ALLOW, "deny": DENY}
@@ -25,13 +37,22 @@ def nsg(rules: Iterable[Rule], tags: Tags, bits: int = V4, *, outbound: bool = T
 
 
 def admin(rules: Iterable[Rule], tags: Tags, bits: int = V4, *, outbound: bool = True) -> LineList:
-    """Security admin rules: AlwaysAllow and Deny end the evaluation, Allow and no match pass on to the NSGs."""
-    return LineList(_lines(rules, tags, bits, _ADMIN, outbound), PASS, bits)
+    """Security admin rules: AlwaysAllow and Deny end the evaluation, Allow and no match pass on to the NSGs.
+
+    Of several network managers no page says whose rules come first.
+    """
+    by_manager: dict[str, list[Line]] = {}
+    for line in _lines(rules, tags, bits, _ADMIN, outbound):
+        by_manager.setdefault(manager_of(line.id), []).append(line)
+    if len(by_manager) > 1:
+        return AnyOrder(by_manager, PASS, bits)
+    return LineList(next(iter(by_manager.values()), ()), PASS, bits)
 
 
 def manager_of(rule_id: str) -> str:
-    """The key of the network manager that a security admin rule belongs to."""
-    return key(rule_id).partition("/securityadminconfigurations/")[0]
+    """The key of the network manager that a security admin rule belongs to, "" where the id names none."""
+    head, found, tail = key(rule_id).partition("/networkmanagers/")
+    return f"{head}{found}{tail.partition('/')[0]}" if found else ""
 
 
 def _lines(rules: Iterable[Rule], tags: Tags, bits: int, accesses: Mapping[str, str], outbound: bool) -> Iterator[Line]:

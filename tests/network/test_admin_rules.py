@@ -80,6 +80,46 @@ def test_a_network_that_was_not_asked():
     assert not wrong(world.finding(), smtp="blocked", confidence="high")
 
 
+def of_managers(*rules: tuple[str, Json], nsg: Sequence[Json] = ()) -> Lone:
+    """`Lone` with admin rules of several network managers on its network."""
+    world = Lone()
+    if nsg:
+        world.guard(*nsg)
+    answer = world.tenant.admin_rules(world.vnet, *(made for _, made in rules))
+    for (name, _), each in zip(rules, answer["value"], strict=True):
+        each["id"] = each["id"].replace("/networkManagers/avnm/", f"/networkManagers/{name}/")
+    return world
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "nsg", "smtp"),
+    [
+        ("Deny", "AlwaysAllow", (), "unknown"),
+        ("Deny", "Allow", (), "unknown"),
+        ("Deny", "Deny", (), "blocked"),
+        ("AlwaysAllow", "AlwaysAllow", (NO_SMTP,), "open"),
+        ("AlwaysAllow", "Allow", (NO_SMTP,), "unknown"),
+        ("AlwaysAllow", "Allow", (), "open"),
+        ("Allow", "Allow", (NO_SMTP,), "blocked"),
+    ],
+)
+def test_several_managers(first, second, nsg, smtp):
+    """No page says whose rules come first where several managers have some, whatever their priorities: only what every
+    order agrees on is known."""
+    world = of_managers(("one", admin_rule("a", 10, first)), ("two", admin_rule("b", 20, second)), nsg=nsg)
+    found = world.finding()
+    assert found.smtp == smtp
+    assert bool([gap for gap in found.gaps if gap.startswith("networkManagers ")]) is (smtp == "unknown")
+
+
+def test_several_managers_that_do_not_meet():
+    """Managers whose rules hold different destinations do not get into each other's way."""
+    world = of_managers(
+        ("one", admin_rule("a", 10, "Deny", "0.0.0.0/1")), ("two", admin_rule("b", 20, "Deny", "128.0.0.0/1"))
+    )
+    assert not wrong(world.finding(), smtp="blocked", rules="deny", decided_by="admin-rule")
+
+
 MANAGERS = "microsoft.network/networkmanagers"
 
 

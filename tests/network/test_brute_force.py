@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from auditor.model.addresses import V4, V6, AddressSet, parse
 from auditor.model.resources import (
@@ -55,6 +56,7 @@ SOURCES = {
     V4: ["10.1.0.0/24", "10.1.0.4", "10.1.0.0/28", "10.0.0.0/8", "0.0.0.0/0", "192.168.0.0/16", "fd00:1::/64"],
     V6: ["fd00:1::/64", "fd00:1::4", "fd00::/8", "::/0", "10.1.0.0/24"],
 }
+SOURCE = oracle.bounds("10.1.0.4")[0]
 ODD_PREFIXES = ["40.0.0.0/255.0.0.0", "10.1.0"]
 SOURCE_PORTS = [("*",)] * 4 + [("0-65535",), ("1024-65535", "0-1023"), ("1024-2000", "25"), ("smtp",), ()]
 PORTS = [("25",), ("*",), ("20-30",), ("587", "24-25"), ("26-30", "443"), ("smtp",), ("smtp", "25"), ()]
@@ -147,6 +149,26 @@ def test_security_rules(kind, bits, data):
             wanted = oracle.security_rules(chosen, point, source, groups, facts, bits, admin=kind == "admin")
             part = at(ruling, point)
             assert (part.access, part.id) == (wanted.outcome, wanted.decided_by), point
+
+
+@share(0.1)
+@given(data=st.data())
+def test_admin_rules_of_several_managers(data):
+    """Only what the rules of two managers give in either order is known."""
+    lists = [data.draw(rules(V4, ("allow", "deny", "alwaysallow"))) for _ in range(2)]
+    for number, listed in enumerate(lists):
+        manager = f"/x/networkManagers/{number}"
+        lists[number] = tuple(replace(rule, id=f"{manager}/{rule.id}") for rule in listed)
+    facts, nowhere = Facts(KNOWN), VnetTag.private()
+    lines = admin([*lists[0], *lists[1]], Tags({name.lower(): prefixes for name, prefixes in KNOWN.items()}))
+    asked = points([t for listed in lists for r in listed for t in r.destinations if oracle.is_prefix(t)], V4)
+    ruling = lines.decide(SOURCE, frozenset({"mail"}), nowhere)
+    for point in asked:
+        possible = frozenset[str]().union(
+            *(oracle.security_rules([*a, *b], point, SOURCE, frozenset({"mail"}), facts, V4, admin=True).possible
+              for a, b in (lists, reversed(lists)))
+        )  # fmt: skip
+        assert at(ruling, point).access == (next(iter(possible)) if len(possible) == 1 else "unknown"), point
 
 
 # ---- routes
