@@ -76,7 +76,11 @@ _NAMES_KEPT = frozenset(
 
 # ---- fields by what their strings are; those of all other fields are names or ids
 
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./ ]{0,127}(_\d{4}-\d\d-\d\d)?|\*|")  # the date ends a quotaId
+# A type of Microsoft's, or words as enums are; a dot would let a host name through. A date ends a quotaId.
+_WORD = re.compile(
+    r"(?i:microsoft)(\.[A-Za-z]{1,64}){1,3}(/[A-Za-z0-9_]{1,80}){1,6}"
+    r"|[A-Za-z][A-Za-z0-9_ ]{0,80}(/[A-Za-z0-9_ ]{1,80}){0,3}(_\d{4}-\d\d-\d\d)?|\*|"
+)
 _TIME = re.compile(r"[0-9]{4}-[0-9TZ:.+-]{0,32}|")
 _PORT = re.compile(r"[0-9*, -]{0,32}")
 

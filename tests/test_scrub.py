@@ -251,7 +251,17 @@ def test_unknown_kinds_and_fields_are_left_out(tmp_path, scrubbed):
     assert not any(d.get("type") == secret["type"] for d in documents(made))
 
 
-@pytest.mark.parametrize("planted", ["Geheim#7", "geheim7@intern.example", "bf3e1c52-90aa-4b1e-8a51-0d0f0a6c7e11"])
+@pytest.mark.parametrize(
+    "planted",
+    [
+        *("Geheim#7", "geheim7@intern.example", "geheim7.intern.example", "bf3e1c52-90aa-4b1e-8a51-0d0f0a6c7e11"),
+        *("20.61.7.77", "20.61.0.0/17", "2603:1020:206:1::77", "10.77.3.9", "fd77:7::9", "20.61.7.77-20.61.7.79"),
+        "-----BEGIN CERTIFICATE-----\nMIIB77Geheim\n-----END CERTIFICATE-----",
+        "ssh-rsa AAAAB3NzaC1yc2E77Geheim ada@laptop",
+        "DefaultEndpointsProtocol=https;AccountName=geheim;AccountKey=R2VoZWltNzc=;EndpointSuffix=core.windows.net",
+        "https://geheim.vault.azure.net/secrets/mail?sig=R2VoZWltNzc%3D",
+    ],
+)
 def test_no_field_lets_a_foreign_string_through(tmp_path, scrubbed, planted):
     """Wherever it stands in a document or gap, a string outside Azure's vocabulary is replaced."""
     tenant = FIXTURES / "contoso"
