@@ -22,6 +22,7 @@ from auditor.errors import AuditorError, Terminated, UsageError
 from auditor.log import configure
 from auditor.redaction import redact, remember_environment
 from auditor.settings import DOCTOR, EVERYTHING, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
+from auditor.terminal import one_line
 
 if TYPE_CHECKING:
     from auditor.cluster import Cluster
@@ -159,7 +160,7 @@ def explain(
     config = settings.config
     finding = find(_judge(_open(config.collect.snapshot or place.snapshot(config)), config).report.findings, vm)
     for line in lines(finding, Words.load(config.report.lang)):
-        print(line)
+        print(one_line(line))
 
 
 @app.command()
@@ -183,7 +184,7 @@ def diff(
         _print_json(changes)
     else:
         for line in lines(changes, Words.load(lang), Labels.load(lang)):
-            print(line)
+            print(one_line(line))
 
 
 @app.command()
@@ -234,7 +235,7 @@ def doctor(
         _print_json(found)
     else:
         for line in look.text(found):
-            print(line)
+            print(one_line(line))
     raise typer.Exit(0 if found.complete else _INCOMPLETE)
 
 
@@ -269,7 +270,7 @@ def config_(
 ) -> None:
     """The config and the options: checked, or shown with where each value comes from."""
     for line in shown(settings) if show else ():
-        print(line)
+        print(one_line(line))
     if check or not show:
         print(f"{settings.file or 'no config file'}: can be meant", file=sys.stderr)
 
@@ -345,7 +346,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except AuditorError as error:
-        print(f"auditor: {redact(str(error))}", file=sys.stderr)
+        print(f"auditor: {one_line(redact(str(error)))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("auditor: interrupted; what was collected is kept, go on with --resume", file=sys.stderr)

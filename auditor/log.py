@@ -16,6 +16,7 @@ from uuid import uuid4
 import msgspec
 
 from auditor.redaction import redact, without_secrets
+from auditor.terminal import one_line
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -45,12 +46,13 @@ class JsonFormatter(logging.Formatter):
 class TextFormatter(logging.Formatter):
     """Level and message."""
 
-    def __init__(self) -> None:
-        super().__init__("%(levelname)s: %(message)s")
-
     def format(self, record: logging.LogRecord) -> str:
         """The record as text, its traceback included."""
-        return redact(super().format(record))
+        said = f"{record.levelname}: {one_line(redact(record.getMessage()))}"
+        if record.exc_info:
+            lines = redact(self.formatException(record.exc_info)).splitlines()
+            said = "\n".join((said, *map(one_line, lines)))
+        return said
 
 
 def configure(level: str, form: str) -> str:

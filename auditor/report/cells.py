@@ -17,7 +17,7 @@ _TRIGGERS = frozenset(_SIGNS) | frozenset("\t\r\n")
 # Where a cell of a CSV file starts: with the text, and where a reader that separates by semicolons or tabs may cut it.
 _STARTS = re.compile(rf"""^('*)(?=[\t\r\n{_SIGNS}])|([;\t\r\n"])('*)(?=[{_SIGNS}])""")
 _QUICK = _TRIGGERS | {"'"}
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _EPOCH = datetime(1899, 12, 30, tzinfo=UTC)  # day 0 of Excel's calendar
 _FIRST_DAY = 61.0  # 1 March 1900; before it Excel counts a day that never was
 
