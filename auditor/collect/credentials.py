@@ -26,7 +26,7 @@ from msgspec import Struct
 from auditor.collect.clouds import Cloud
 from auditor.collect.options import Auth
 from auditor.errors import UsageError
-from auditor.redaction import remember
+from auditor.redaction import remember, remember_environment
 
 
 class Source(Protocol):
@@ -128,8 +128,10 @@ def credential(
 ) -> Credential:
     """The credential `auth` names. `transport` goes to the asynchronous ones, `verify` to those that block.
 
-    Raises UsageError where the environment lacks what this way of signing in needs.
+    Raises UsageError where the environment lacks what this way of signing in needs. What is secret in it is from now on
+    redacted in this process: a worker's own, or that of a program which uses the package.
     """
+    remember_environment(environ)
     common: dict[str, Any] = {
         "authority": cloud.authority,
         "disable_instance_discovery": not cloud.discovery,

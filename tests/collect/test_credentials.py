@@ -13,6 +13,7 @@ from auditor.collect.clouds import resolve
 from auditor.collect.credentials import Credential, credential
 from auditor.collect.options import Auth
 from auditor.errors import UsageError
+from auditor.redaction import redact
 from tests.cloud import serve
 from tests.cloud.compose import encoded, many
 from tests.cloud.endpoint import TENANT_ID
@@ -55,6 +56,13 @@ def tokens(make: Callable[[], Source], *steps: str) -> list[str]:
             return given
 
     return asyncio.run(run())
+
+
+def test_whoever_signs_in_says_no_secret():
+    """A process that makes a credential redacts what is secret in its environment, be it the program or a worker."""
+    environ = {"AZURE_CLIENT_SECRET": "worker~secret~pl4nted", "AZURE_TENANT_ID": TENANT_ID, "AZURE_CLIENT_ID": "c"}
+    credential("environment", resolve("", {}), "", environ, verify=True)
+    assert redact("sent worker~secret~pl4nted") == "sent ***"
 
 
 def test_a_token_is_asked_for_once():
