@@ -127,9 +127,13 @@ class Job:
         record = self._record
         try:
             files.replace(folder / RECORD, record.encoded())
-            return self._place.publish(folder)
         except OSError as error:
-            raise AuditorError(f"{folder / RECORD} cannot be written: {error.strerror}") from error
+            said = f"{folder / RECORD} cannot be written: {error.strerror}"
+            if not isinstance(self._place, place.Folder):
+                raise AuditorError(said) from error  # without its record no run is there
+            logger.warning("%s", said)  # the report stands
+        try:
+            return self._place.publish(folder)
         except AuditorError as error:
             record.end("failed", error.exit_code, redact(str(error)))
             files.replace(folder / RECORD, record.encoded())

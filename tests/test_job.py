@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import signal
 import stat
@@ -275,6 +277,20 @@ def test_the_record_of_a_failure(night, tmp_path):
     assert (record["state"], record["exit_code"]) == ("failed", 1)
     assert "no such directory" in record["error"]
     assert night.record("latest")["state"] == "finished"
+
+
+def test_a_record_that_the_disk_does_not_take(night, monkeypatch):
+    """A disk that is full once the report is written takes nothing away from it: a warning, and the report's code."""
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("auditor.files.replace", full)
+    done = night.scan(NO_NSG)
+    assert done.code == 0
+    assert "run.json cannot be written: No space left on device" in done.err
+    assert (night.latest / "vms.csv").exists()
+    assert night.told() == ["first"]
 
 
 def test_old_runs_go(night):
