@@ -238,6 +238,34 @@ def test_one_subscription(page, contoso):
     assert len(shown(page)) == len(contoso.vms)
 
 
+def test_the_overview_of_one_subscription(page, contoso):
+    """Chosen on the overview, a subscription has its own figures, charts and things to do, each leading to its rows."""
+    own = [row for row in contoso.vms if row["subscription"] == "contoso-prod"]
+    page.js(
+        "const box = document.querySelector('.scope-choice select'); box.value = arguments[0]; box.dispatchEvent(new Event('change'))",
+        own[0]["subscription_id"],
+    )
+    page.until("return document.querySelectorAll('.chart:not(:has(.line))').length === 2")
+    values = page.seen(".tile-value")
+    assert values[0] == str(len(own))
+    assert values[1] == str(sum(row["smtp"] == "open" for row in own))
+    assert page.js("return app.overview.charts[0].lines.reduce((sum, line) => sum + line.sum, 0)") == sum(
+        not contoso.findings[row["vm_id"]]["suppressed"] for row in own
+    )
+    cards = page.js(
+        "return [...document.querySelectorAll('.brief .action .vms')].map((a) => [a.getAttribute('href'), a.innerText])"
+    )
+    assert cards
+    figures = page.js(
+        "return [...document.querySelectorAll('.tile')].map((a) => [a.getAttribute('href'), a.querySelector('.tile-value').innerText])"
+    )
+    for place, count in (*figures, *cards):
+        go(page, place)
+        assert len(shown(page)) == int(count.split()[0]), place
+        assert {row["vm"] for row in own} >= set(shown(page))
+    page.js("history.go(-1)")
+
+
 def test_choices_say_how_many_rows_each_would_show(page, contoso):
     """Beside each choice stands the number of rows it would show under the other filters."""
     go(page, "path=public-ip")

@@ -23,7 +23,7 @@ function readAddress() {
 
 function writeAddress(state) {
   const said = new URLSearchParams();
-  if (state.tab !== "overview") said.set("tab", state.tab);
+  if (state.tab !== "overview" || state.filters.size) said.set("tab", state.tab);
   for (const [key, values] of state.filters) for (const value of values) said.append(key, value);
   for (const key of ["q", "sort", "show", "vm"]) if (state[key]) said.set(key, state[key]);
   return `#${said.toString().replaceAll("%2F", "/")}`;

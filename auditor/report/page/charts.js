@@ -15,15 +15,15 @@ function colour(property) {
   return found;
 }
 
-/** VMs by some column and by risk, those left out that someone decided to live with: [{entry, counts, sum}]. */
-function byRisk(table, key) {
+/** VMs that miss nothing by some column and by risk, those left out that someone lives with: [{entry, counts, sum}]. */
+function byRisk(table, key, misses) {
   const column = table.column(key);
   const risk = table.column("risk");
   const held = table.column("suppressed");
   const free = held.find("");
   const sums = Array.from({ length: column.size }, () => new Uint32Array(risk.size));
   for (let row = 0; row < table.rows; row++) {
-    if (held.index[row] === free) sums[column.index[row]][risk.index[row]]++;
+    if (held.index[row] === free && !misses[row]) sums[column.index[row]][risk.index[row]]++;
   }
   return sums.map((counts, entry) => ({ entry, counts, sum: counts.reduce((a, b) => a + b, 0) })).filter((line) => line.sum);
 }

@@ -254,14 +254,14 @@ class TableTab extends RowsTab {
 // ---- actions
 
 /** The VMs that a thing to do is for, as an address. */
-function actionAddress(table, row) {
-  const filters = new Map([["action_code", [table.cell("action_code", row)]], ["action_target", [table.cell("target", row)]]]);
+function actionAddress(table, row, scope) {
+  const filters = new Map([["action_code", [table.cell("action_code", row)]], ["action_target", [table.cell("target", row)]], ...scope]);
   if (run.suppressed) filters.set("suppressed", [""]);
   return writeAddress(fresh("vms", filters));
 }
 
-/** `number` is its place among those that are told first; one without is told at length. */
-function actionCard(table, row, number) {
+/** `number` is its place among those that are told first; one without is told at length. `vms` are those in `scope`. */
+function actionCard(table, row, { number, vms = table.cell("vms", row), scope = [] } = {}) {
   const brief = number !== undefined;
   const cell = (key) => table.cell(key, row);
   const portal = portalOf(cell("target"));
@@ -278,8 +278,8 @@ function actionCard(table, row, number) {
       !brief && cell("vms") > 1 && h("p", { class: "faint" }, `${run.columns.examples}: `, bdi(cell("examples"))),
       cell("command") && commandBox(cell("command"), brief)),
     h("div", { class: "action-side" },
-      h("a", { href: actionAddress(table, row), class: "vms" }, h("strong", null, numbers.format(cell("vms"))),
-        ` ${text(cell("vms") === 1 ? "page_one_vm" : "page_many_vms")}`),
+      h("a", { href: actionAddress(table, row, scope), class: "vms" }, h("strong", null, numbers.format(vms)),
+        ` ${text(vms === 1 ? "page_one_vm" : "page_many_vms")}`),
       badge("risk", cell("risk"))));
 }
 
@@ -306,65 +306,139 @@ class ActionsTab extends RowsTab {
 
 // ---- overview
 
-function tiles() {
-  return h("ul", { class: "tiles" }, run.tiles.map((tile) => h("li", null,
-    h("a", { href: `#${tile.address}`, class: `tile ${tile.tone}` },
+/** The filters of a figure, each key with its values. */
+function filtersOf(address) {
+  const said = new URLSearchParams(address);
+  said.delete("tab");
+  return [...new Set(said.keys())].map((key) => [key, said.getAll(key)]);
+}
+
+/** The key figures; of a part of the tenant each stands beside that of the whole. */
+function tiles(count = (tile) => tile.value, scope = new Map()) {
+  return h("ul", { class: "tiles" }, run.tiles.map((tile) => {
+    const value = count(tile);
+    const address = writeAddress(fresh("vms", new Map([...filtersOf(tile.address), ...scope])));
+    return h("li", null, h("a", { href: address, class: `tile ${value ? tile.tone : ""}` },
       h("span", { class: "tile-title" }, tile.title),
-      h("span", { class: `tile-value${tile.value ? "" : " nought"}` }, numbers.format(tile.value)),
-      h("span", { class: "tile-note" }, tile.note)))));
+      h("span", { class: `tile-value${value ? "" : " nought"}` }, numbers.format(value)),
+      h("span", { class: "tile-note" }, scope.size ? text("page_of", { count: tile.value }) : tile.note)));
+  }));
 }
 
 /** What is different from the baseline, each kind with its number; null where there was none to compare with. */
-function changed(table) {
+function changed(table, scope) {
   if (run.baseline === null) return null;
-  const title = h("h2", { class: "small" }, text("page_changed", { count: table?.rows ?? 0 }), " ", h("span", { class: "faint" }, bdi(run.baseline)));
-  if (!table) return h("section", { class: "card changed" }, title, h("p", null, text("no_changes")));
+  const view = table && new View(table, []);
+  for (const [key, values] of scope) view?.filter(key, values);
+  view?.apply();
+  const count = view?.seen.length ?? 0;
+  const title = h("h2", { class: "small" }, text("page_changed", { count }), " ", h("span", { class: "faint" }, bdi(run.baseline)));
+  if (!count) return h("section", { class: "card changed" }, title, h("p", null, text("no_changes")));
   const kinds = table.column("change");
-  const counts = new Uint32Array(kinds.size);
-  for (const entry of kinds.index) counts[entry]++;
-  return h("section", { class: "card changed" }, title, h("ul", null, kinds.values.map((kind, entry) => h("li", null,
-    h("a", { href: writeAddress(fresh("changes", new Map([["change", [kind]]]))), title: sentenceOf("change", kind) },
+  const counts = view.counts("change");
+  return h("section", { class: "card changed" }, title, h("ul", null, kinds.values.map((kind, entry) => counts[entry] > 0 && h("li", null,
+    h("a", { href: writeAddress(fresh("changes", new Map([["change", [kind]], ...scope]))), title: sentenceOf("change", kind) },
       h("strong", null, numbers.format(counts[entry])), " ", titleOf("change", kind))))));
 }
 
+/** How many VMs that miss nothing each thing to do is for. */
+function settled(vms, actions, misses) {
+  const [code, target, held] = ["action_code", "action_target", "suppressed"].map((key) => vms.column(key));
+  const free = held.find("");
+  const known = new Map(Array.from({ length: actions.rows }, (_, row) =>
+    [`${actions.cell("action_code", row)} ${actions.cell("target", row).toLowerCase()}`, row]));
+  const counts = new Uint32Array(actions.rows);
+  for (let row = 0; row < vms.rows; row++) {
+    if (misses[row] || held.index[row] !== free) continue;
+    const action = known.get(`${code.at(row)} ${target.at(row).toLowerCase()}`);
+    if (action !== undefined) counts[action]++;
+  }
+  return counts;
+}
+
+/** Figures, charts and first things to do, of all subscriptions or of the one that the address names. */
 class OverviewTab {
   constructor() {
+    this.choice = h("div", { class: "scope-choice" });
+    this.figures = h("div", null, tiles());
     this.rest = h("div", null, h("p", { class: "faint", role: "status" }, text("page_loading")));
-    this.element = h("section", { class: "overview" }, tiles(), this.rest);
+    this.element = h("section", { class: "overview" }, this.choice, this.figures, this.rest);
   }
 
-  /** Draw what needs the tables. */
+  /** The tables have come. */
   fill(data) {
-    const vms = data.tables.get("vms");
-    const actions = data.tables.get("actions");
-    if (!vms.rows) {
+    this.data = data;
+    this.vms = data.tables.get("vms");
+    const column = this.vms.column("subscription_id");
+    if (column.size < 2) return;
+    const label = labelsOf(this.vms, "subscription_id");
+    const entries = Array.from({ length: column.size }, (_, entry) => entry)
+      .sort((a, b) => label(a).localeCompare(label(b), run.lang));
+    this.select = h("select", {
+      "aria-label": run.columns.subscription,
+      onchange: () => { location.hash = writeAddress(fresh("overview", subscriptionFilter(this.select.value))); },
+    }, h("option", { value: "" }, text("page_all_subscriptions")), entries.map((entry) => h("option", { value: column.entry(entry) }, label(entry))));
+    this.choice.replaceChildren(this.select);
+  }
+
+  show({ filters }) {
+    const wanted = filters.get("subscription_id")?.[0] ?? "";
+    if (wanted === this.subscription) return;
+    this.subscription = wanted;
+    const entry = wanted && this.vms.column("subscription_id").find(wanted);
+    if (this.select) this.select.value = wanted && entry >= 0 ? this.vms.column("subscription_id").entry(entry) : "";
+    this.build(subscriptionFilter(wanted));
+    this.draw();
+  }
+
+  build(scope) {
+    const { vms } = this;
+    const { tables } = this.data;
+    const narrowed = scope.size > 0;
+    const view = new View(vms, []);
+    const rowsOf = (filters) => {
+      view.clear();
+      for (const [key, values] of [...filters, ...scope]) view.filter(key, values);
+      view.apply();
+      return view.seen.length;
+    };
+    this.figures.replaceChildren(narrowed ? tiles((tile) => rowsOf(filtersOf(tile.address)), scope) : tiles());
+    if (!rowsOf([])) {
       this.rest.replaceChildren(h("p", null, text("no_vms")));
       return;
     }
+    const { misses } = view;
     this.charts = [
       ["smtp", text("chart_verdict"), (lines) => lines],
       ["path", text("chart_path"), (lines) => lines.sort((a, b) => b.sum - a.sum)],
       ["subscription_id", text("chart_subscription"), (lines) => lines.sort(worst)],
-    ].map(([key, title, arrange]) => {
+    ].slice(0, narrowed ? 2 : 3).map(([key, title, arrange]) => {
       const column = vms.column(key);
-      const filters = (entry) => new Map([[key, [column.entry(entry)]], ...(run.suppressed ? [["suppressed", [""]]] : [])]);
+      const filters = (entry) => new Map([[key, [column.entry(entry)]], ...scope, ...(run.suppressed ? [["suppressed", [""]]] : [])]);
       return new Bars(vms, {
         title,
-        lines: arrange(byRisk(vms, key)),
+        lines: arrange(byRisk(vms, key, misses)),
         label: labelsOf(vms, key),
         pick: (entry) => { location.hash = writeAddress(fresh("vms", filters(entry))); },
       });
     });
-    this.trend = run.trend.runs.length > 1 ? new Trend(text("trend"), run.trend) : null;
-    const first = actions ? Math.min(FIRST_ACTIONS, actions.rows) : 0;
+    this.trend = run.trend.runs.length > 1 && !narrowed ? new Trend(text("trend"), run.trend) : null;
     this.rest.replaceChildren(
-      changed(data.tables.get("changes")) ?? "",
+      changed(tables.get("changes"), scope) ?? "",
       riskKey(vms),
       h("div", { class: "charts" }, this.charts.map((chart) => chart.element), this.trend?.element),
       h("h2", null, text("first_actions")),
-      first ? h("ol", { class: "actions brief" }, Array.from({ length: first }, (_, row) => actionCard(actions, row, row + 1))) : h("p", null, text("nothing_to_do")),
-      actions?.rows > first ? h("p", null, h("a", { href: "#tab=actions" }, text("page_all_actions", { count: actions.rows }))) : "");
-    this.draw();
+      ...this.todo(tables.get("actions"), misses, scope));
+  }
+
+  /** The first things to do, those that settle most. */
+  todo(actions, misses, scope) {
+    const counts = actions ? settled(this.vms, actions, misses) : [];
+    const rows = [...counts.keys()].filter((row) => counts[row]);
+    if (!rows.length) return [h("p", null, text("nothing_to_do"))];
+    const first = rows.slice(0, FIRST_ACTIONS).map((row, place) => actionCard(actions, row, { number: place + 1, vms: counts[row], scope }));
+    const more = rows.length > first.length && !scope.size;
+    return [h("ol", { class: "actions brief" }, first), more ? h("p", null, h("a", { href: "#tab=actions" }, text("page_all_actions", { count: rows.length }))) : ""];
   }
 
   draw() {
@@ -373,8 +447,11 @@ class OverviewTab {
     for (const chart of charts) chart.draw(bars);
     this.trend?.draw();
   }
+}
 
-  show() {}
+/** Only that subscription's rows; every row where it is "". */
+function subscriptionFilter(id) {
+  return new Map(id ? [["subscription_id", [id]]] : []);
 }
 
 /** Subscriptions by their high risks, then medium, and so on. */
