@@ -61,6 +61,7 @@ T = TypeVar("T")
 _GROUP = 50  # subscriptions of a part at most
 _TASKS = 4  # for each thread of the cluster, so that the last ones end together
 _PATIENCE = 15  # seconds until a scheduler that does not answer counts as not there
+_STARTING = 120  # seconds until the first worker is there
 
 
 class Cluster:
@@ -84,7 +85,7 @@ class Cluster:
                 timeout=_PATIENCE,
                 set_as_default=False,
             )
-            self._client.wait_for_workers(1, timeout=_PATIENCE)
+            self._client.wait_for_workers(1, timeout=_STARTING)
         except (OSError, TimeoutError) as error:
             raise AuditorError(f"--scheduler {scheduler}: no scheduler with workers answers ({error}).") from error
 

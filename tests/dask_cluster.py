@@ -27,6 +27,7 @@ class Cluster:
 def cluster(folder: Path, azure: Mapping[str, str], workers: int = 2) -> Iterator[Cluster]:
     """A cluster while the context lasts; only its workers know `azure`."""
     found = folder / "scheduler.json"
+    found.unlink(missing_ok=True)
     scheduler = _start(folder, {}, "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(found))
     processes = [scheduler]
     try:

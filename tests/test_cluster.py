@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +74,31 @@ def test_a_worker_that_is_killed_while_it_collects_changes_nothing(tmp_path, alo
     assert table(tmp_path / "reports" / "latest" / "vms.csv") == alone
 
 
+def test_a_driver_that_is_killed_goes_on_with_what_it_has(tmp_path, alone):
+    """Parts that came in before the driver died are not collected again."""
+    parts = tmp_path / "reports" / "snapshot" / "parts"
+    with serve_snapshot(CONTOSO, page_size=7, latency=0.02) as server:
+        with cluster(tmp_path, server.environment) as together:
+            process = scanning(together, tmp_path, "--effective", "auto")
+            while len(list(parts.glob("0*/manifest.json"))) < 2:
+                assert process.poll() is None, finish(process)
+                time.sleep(0.01)
+            process.kill()
+            process.communicate()
+        finished = {path.parent.name for path in parts.glob("0*/manifest.json")}
+        read = [
+            guid for path in parts.glob("0*/manifest.json") for guid in json.loads(path.read_text())["subscriptions"]
+        ]
+        before = len(server.requests)
+        with cluster(tmp_path, server.environment) as together:
+            done = finish(scanning(together, tmp_path, "--effective", "auto", "--resume"))
+        again = " ".join(address for _, address in server.requests[before:])
+    assert done.code == INCOMPLETE, done.err
+    assert len(finished) < 16
+    assert not any(f"/subscriptions/{guid}/providers/Microsoft.Compute/disks" in again for guid in read)
+    assert table(tmp_path / "reports" / "latest" / "vms.csv") == alone
+
+
 @pytest.fixture
 def judging(tmp_path) -> Iterator[tuple[machines.Cluster, Cluster]]:
     """A connection to a cluster that knows nothing of Azure, and the cluster."""
@@ -121,7 +148,7 @@ def test_no_scheduler_is_an_error(monkeypatch):
 
 def test_without_dask_the_extra_is_named(monkeypatch):
     """Who lacks Dask is told what to install."""
-    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"auditor\[dask\]"):
         machines.Cluster("tcp://127.0.0.1:9")
 
