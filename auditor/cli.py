@@ -155,11 +155,13 @@ def explain(
     from auditor.deliver import place
     from auditor.explain import explain as lines
     from auditor.explain import find
+    from auditor.report.labels import Labels
     from auditor.words import Words
 
     config = settings.config
     finding = find(_judge(_open(config.collect.snapshot or place.snapshot(config)), config).report.findings, vm)
-    for line in lines(finding, Words.load(config.report.lang)):
+    lang = config.report.lang
+    for line in lines(finding, Words.load(lang), Labels.load(lang)):
         print(one_line(line))
 
 

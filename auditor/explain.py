@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from auditor.errors import UsageError
 from auditor.model.finding import Finding
 from auditor.model.ids import key, name_of
 from auditor.policy.sources import sources
+from auditor.report.cells import visible
+from auditor.report.labels import Labels
 from auditor.words import Words
+
+_Text = Callable[..., str]  # a text of the report's by its place, with values put in
 
 
 def find(findings: Sequence[Finding], wanted: str) -> Finding:
@@ -25,35 +29,39 @@ def find(findings: Sequence[Finding], wanted: str) -> Finding:
     return found[0]
 
 
-def explain(finding: Finding, words: Words) -> Iterator[str]:
-    """The lines to print."""
+def explain(finding: Finding, words: Words, labels: Labels) -> Iterator[str]:
+    """The lines to print, in the language of words and labels; names of the tenant cannot steer the terminal."""
+    return map(visible, _lines(finding, words, labels.text))
+
+
+def _lines(finding: Finding, words: Words, text: _Text) -> Iterator[str]:
     yield f"{finding.vm}  ({finding.subscription or finding.subscription_id}, {finding.resource_group})"
     yield f"  {finding.vm_id}"
     yield ""
-    yield f"TCP 25 to the Internet: {finding.smtp} - {words.sentence('smtp', finding.smtp)}"
+    yield text("explain_verdict", code=finding.smtp, meaning=words.sentence("smtp", finding.smtp))
     if finding.decided_by:
-        yield f"decided by: {finding.decided_by}"
-    yield f"risk: {finding.risk}   confidence: {finding.confidence}   intent: {finding.intent}"
+        yield text("explain_decided_by", gate=finding.decided_by)
+    yield text("explain_risk", risk=finding.risk, confidence=finding.confidence, intent=finding.intent)
     if finding.allowed_to:
-        yield f"open to: {', '.join(finding.allowed_to)}"
+        yield text("explain_open_to", destinations=", ".join(finding.allowed_to))
     yield ""
-    yield "The packet's way"
+    yield text("explain_way")
     yield f"  NIC          {name_of(finding.nic_id) or '-'}  {finding.private_ip}  {name_of(finding.subnet_id)}"
     yield from _steps(finding)
     yield ""
-    yield from _policy(finding, words)
+    yield from _policy(finding, text)
     yield ""
-    yield "Why"
+    yield text("explain_why")
     for code in finding.reasons:
         yield f"  {code}: {words.reason(code)}"
-    yield from _section("Not seen, and would settle it", finding.gaps)
+    yield from _section(text("explain_gaps"), finding.gaps)
     for nic in finding.nics:
         if not nic.primary:
             yield ""
-            yield f"Further NIC {name_of(nic.nic_id)} {nic.private_ip}: {nic.smtp}, {nic.path}"
+            yield text("explain_nic", nic=f"{name_of(nic.nic_id)} {nic.private_ip}", smtp=nic.smtp, path=nic.path)
             yield f"  {nic.trail}"
     yield ""
-    yield from _action(finding, words)
+    yield from _action(finding, words, text)
 
 
 def _steps(finding: Finding) -> Iterator[str]:
@@ -64,19 +72,20 @@ def _steps(finding: Finding) -> Iterator[str]:
             yield f"{'':<31} {step.id}"
 
 
-def _policy(finding: Finding, words: Words) -> Iterator[str]:
-    yield "Microsoft's policy"
+def _policy(finding: Finding, text: _Text) -> Iterator[str]:
+    yield text("explain_policy")
     evidence = f" ({finding.registered_evidence})" if finding.registered_evidence else ""
-    yield f"  subscription: {finding.quota_id or 'quotaId not known'}, {finding.offer_class}"
-    yield f"  registered: {finding.registered} 2017-11-15{evidence}   exemption: {finding.exemption}"
+    quota = finding.quota_id or text("explain_no_quota")
+    yield "  " + text("explain_subscription", quota=quota, offer=finding.offer_class)
+    yield "  " + text("explain_registered", side=finding.registered, evidence=evidence, exemption=finding.exemption)
     for edition, verdict in (("2018-11", finding.platform_2018_11), ("2025-07", finding.platform_2025_07)):
-        yield f"  edition {edition}: {verdict or 'no path to judge'}"
+        yield "  " + text("explain_edition", edition=edition, verdict=verdict or text("explain_no_path"))
     if finding.platform_observed:
-        yield f"  the NIC's own flag: {finding.platform_observed}"
+        yield "  " + text("explain_flag", flag=finding.platform_observed)
     for step in finding.steps:
         if step.gate == "platform" and step.id:
             pages = sources()
-            yield f"  rule {step.id}"
+            yield "  " + text("explain_rule", rule=step.id)
             for tag in step.detail.split():
                 if tag in pages:
                     yield f"    {tag}: {pages[tag].title} {pages[tag].url}".rstrip()
@@ -90,16 +99,15 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
         yield from (f"  {line}" for line in listed)
 
 
-def _action(finding: Finding, words: Words) -> Iterator[str]:
+def _action(finding: Finding, words: Words, text: _Text) -> Iterator[str]:
     target = {
         "target": finding.action_target,
         "target_name": name_of(finding.action_target),
         "vm": finding.vm,
         "subscription": finding.subscription or finding.subscription_id,
     }
-    yield f"To do: {words.action(finding.action_code, **target)}"
+    yield text("explain_action", action=words.action(finding.action_code, **target))
     command = words.command(finding.action_code, **target)
-    if command:
-        yield f"  {command}"
+    yield from (f"  {line}" for line in command.splitlines())
     if finding.doc_url:
         yield f"  {finding.doc_url}"

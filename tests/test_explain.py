@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from auditor.audit import Audit
 from auditor.config import Config
 from auditor.errors import UsageError
 from auditor.explain import explain, find
+from auditor.report.labels import Labels, languages
 from auditor.words import Words
 from tests.arm import collection, network_rule, nic_of, rule, rule_id, subnet_of
 from tests.network.test_next_hops import ecmp
@@ -17,7 +19,7 @@ from tests.network.world import EXCHANGE, FIREWALL_ADDRESS, TODAY, HubSpoke, Lon
 
 def lines(world: World, vm: str = "app01") -> list[str]:
     """What is printed of a VM, without the space around."""
-    return [line.strip() for line in explain(world.finding(vm), Words.load("en"))]
+    return [line.strip() for line in explain(world.finding(vm), Words.load("en"), Labels.load("en"))]
 
 
 def steps(world: World) -> list[str]:
@@ -105,3 +107,24 @@ def test_which_vm():
         find(found, "app")
     with pytest.raises(UsageError, match="say which by id"):
         find(found, "twin")
+
+
+@pytest.mark.parametrize("lang", languages())
+def test_in_every_language(lang):
+    """Everything but names, codes and Azure's own words is in the language asked for."""
+    world = Lone()
+    world.guard(rule("no", 100, "Deny"))
+    said = list(explain(world.finding("app01"), Words.load(lang), Labels.load(lang)))
+    text = Labels.load(lang).text
+    for place in ("explain_way", "explain_why", "explain_policy"):
+        assert text(place) in said
+    english = {"risk:", "decided by", "Why", "To do", "registered", "edition"}
+    assert (lang == "en") == any(word in line for line in said for word in english)
+
+
+def test_names_do_not_steer_the_terminal():
+    """Control characters of a name are shown as pictures of themselves."""
+    finding = msgspec.structs.replace(Lone().finding("app01"), vm="\x1b[2Japp", gaps=("\x07",))
+    said = "".join(explain(finding, Words.load("en"), Labels.load("en")))
+    assert "\x1b" not in said
+    assert "␛[2Japp" in said
