@@ -103,7 +103,9 @@ class Audit:
         self._second_way(result, first, sights, missing)
         result.ipv6 = self._ipv6(vm, facts, dict.fromkeys(s.nic for s in (first, *sights)))
         shown = [first, *(s for s in sights if s.configuration.primary and s.nic is not first.nic)]
-        nics = tuple(_nic_row(vm, s, s is first) for s in shown) if len(shown) > 1 else ()
+        nics = tuple(
+            _nic_row(vm, s, s is first, self._ipv6(vm, facts, [s.nic])) for s in (shown if len(shown) > 1 else ())
+        )
         return self._row(vm, facts, result, first, nics)
 
     def _interfaces(
@@ -414,7 +416,7 @@ def _trail(steps: tuple[Step, ...]) -> str:
     return " > ".join([f"{s.gate} {s.outcome}: {s.detail or s.id}" for s in steps])
 
 
-def _nic_row(vm: VirtualMachine, sight: _Sight, primary: bool) -> NicFinding:
+def _nic_row(vm: VirtualMachine, sight: _Sight, primary: bool, ipv6: str) -> NicFinding:
     egress, outcome = sight.egress, sight.outcome
     return NicFinding(
         vm_id=vm.id,
@@ -437,6 +439,6 @@ def _nic_row(vm: VirtualMachine, sight: _Sight, primary: bool) -> NicFinding:
         smtp=outcome.smtp,
         decided_by=outcome.decided_by,
         allowed_to=outcome.allowed_to if outcome.smtp == RESTRICTED else (),
-        ipv6="none" if all(c.version == V4 for c in sight.nic.configurations) else UNKNOWN,
+        ipv6=ipv6,
         trail=_trail(_steps(sight)),
     )

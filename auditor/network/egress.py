@@ -141,6 +141,8 @@ class Network:
             outbound.path,
             outbound.reasons,
             outbound.decided,
+            outbound.gap,
+            outbound.inferred,
             configuration.private_ip if configuration.private_ip in place.hops else "",
         )
         egress = place.egresses.get(alike)

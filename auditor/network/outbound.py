@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from auditor.model.addresses import V4, V6
 from auditor.model.ids import key, parent_of
@@ -71,7 +72,7 @@ class OutboundMethods:
             gap = f"serviceGateways {subnet.service_gateway}"
             return Outbound("unknown", decided=subnet.service_gateway, reasons=("unknown-feature",), gap=gap)
         if configuration.version == V6:
-            return self._of_v6(configuration, subnet)
+            return self._as_far_as_read(self._of_v6(configuration, subnet), subnet)
         nat = self._nat(subnet)
         if nat is not None and nat.path != "none":
             return nat
@@ -79,7 +80,9 @@ class OutboundMethods:
         if nat is not None and own is not None and own.path != "none":
             # No page says whether a NAT gateway that owns no address stands in the way of what comes after it.
             return Outbound("unknown", decided=nat.decided, reasons=nat.reasons, gap=f"outbound-of {nat.decided}")
-        return nat or own or self._default(vm, nic, configuration, subnet)
+        if nat is not None:
+            return nat
+        return self._as_far_as_read(own or self._default(vm, nic, configuration, subnet), subnet)
 
     def nat_of(self, subnet: Subnet) -> Outbound | None:
         """The NAT gateway that serves a subnet, if one does."""
@@ -199,13 +202,13 @@ class OutboundMethods:
     def _default(self, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration, subnet: Subnet) -> Outbound:
         flexible = vm.scale_set and not vm.instance
         if flexible:
-            return self._none(vm.scale_set, "flexible-scale-set", subnet)
+            return Outbound("none", decided=vm.scale_set, reasons=("flexible-scale-set",))
         if subnet.default_outbound is False:
             if nic.default_outbound:
                 return Outbound(
                     "default-outbound", reasons=("default-outbound", "private-subnet-not-in-force"), inferred=True
                 )
-            return self._none(subnet.id, "private-subnet", subnet)
+            return Outbound("none", decided=subnet.id, reasons=("private-subnet",))
         others = self._public_ips(vm)
         if any(ip.standard for ip in others if isinstance(ip, PublicIp)):
             return Outbound("none", decided=nic.id, reasons=("no-egress",), inferred=True)
@@ -218,12 +221,18 @@ class OutboundMethods:
         # The NIC's own word is late: it changes when the VM is deallocated only.
         return Outbound("default-outbound", reasons=("default-outbound",), inferred=nic.default_outbound is False)
 
-    def _none(self, decided: str, reason: str, subnet: Subnet) -> Outbound:
-        """No way out as far as was read: a refused listing may hide a NAT gateway or a pool by address."""
+    def _as_far_as_read(self, found: Outbound, subnet: Subnet) -> Outbound:
+        """The same, unless a refused listing may hide a NAT gateway of the network or a pool by address.
+
+        These come before default outbound access, and give a way out where there seems to be none.
+        """
+        if found.path not in ("none", "default-outbound"):
+            return found
         for kind in (_NAT, _LB):
             if self._tenant.refused(kind, subnet.vnet):
-                return Outbound("unknown", decided=decided, reasons=(reason,), gap=f"{kind} {subnet.vnet}")
-        return Outbound("none", decided=decided, reasons=(reason,))
+                path = "unknown" if found.path == "none" else found.path
+                return replace(found, path=path, gap=f"{kind} {subnet.vnet}", inferred=True)
+        return found
 
     def _public_ips(self, vm: VirtualMachine) -> list[PublicIp | str]:
         """All of the VM's IPv4 public IPs, by id where they were not read.
@@ -254,7 +263,7 @@ class OutboundMethods:
                 return Outbound("unknown", gap=f"loadBalancers {parent_of(pool)}")
             if way := self._snat(lb, pool, V6):
                 return way
-        return self._none(subnet.id, "no-egress", subnet)
+        return Outbound("none", decided=subnet.id, reasons=("no-egress",))
 
 
 def serves_as_next_hop(rule: LoadBalancingRule) -> bool:

@@ -158,3 +158,16 @@ def test_a_firewall_rule_for_ipv6_is_nothing():
     """A network rule with an IPv6 destination lets no IPv4 through."""
     world = HubSpoke(collection("c", 200, "Allow", network_rule("v6", "2a01:111:f400::/48")))
     assert not wrong(world.finding(), **STOPPED)
+
+
+def test_each_nic_has_its_own():
+    """The rows of a VM's NICs say what IPv6 each has; the VM's row says the most open of them."""
+    world = with_public_ip(Lone())
+    side = world.group.vnet("side", "10.6.0.0/16", {"dmz": "10.6.0.0/24"})
+    second = world.group.nic("side-nic", side["properties"]["subnets"][0], "10.6.0.9", primary=False)
+    world.vm["properties"]["networkProfile"]["networkInterfaces"].append(
+        {"id": second["id"], "properties": {"primary": False}}
+    )
+    found = world.finding()
+    assert found.ipv6 == "open"
+    assert [(nic.nic_id, nic.ipv6) for nic in found.nics] == [(world.nic["id"], "open"), (second["id"], "none")]

@@ -138,6 +138,15 @@ def test_what_the_nic_says_of_its_default_address(flag, confidence):
     assert not wrong(world.finding(), **BY_DEFAULT, confidence=confidence)
 
 
+def test_what_a_neighbours_nic_says():
+    """A NIC's flag speaks for its own VM, not for its neighbours in the subnet."""
+    world = Lone(properties={"defaultOutboundConnectivityEnabled": False})
+    world.neighbour("app02", "10.1.0.5")
+    world.tenant.admin_rules(world.vnet)
+    world.tenant.entry("subscription", id=world.subscription.guid, offer_class="enterprise")
+    assert {name: row.confidence for name, row in world.findings().items()} == {"app01": "medium", "app02": "high"}
+
+
 # ---- NAT gateway, public IP
 
 
@@ -240,6 +249,33 @@ def test_a_private_subnet_where_a_way_out_may_hide(kind):
     """Trap 17: where NAT gateways or load balancers were refused, a private subnet may have a way out all the same."""
     world = Lone({"default_outbound": False})
     world.tenant.gap(world.subscription.id, f"Microsoft.Network/{kind}")
+    assert not wrong(world.finding(), smtp="unknown", path="unknown", decided_by="visibility")
+
+
+@pytest.mark.parametrize("kind", ["natGateways", "loadBalancers"])
+def test_default_outbound_access_where_something_may_come_before_it(kind):
+    """Trap 17: what was refused may come before default outbound access: a way out, but less sure, and the gap says."""
+    world = Lone()
+    world.tenant.admin_rules(world.vnet)
+    world.tenant.entry("subscription", id=world.subscription.guid, offer_class="enterprise")
+    assert not wrong(world.finding(), **BY_DEFAULT, confidence="high", gaps=())
+    world.tenant.gap(world.subscription.id, f"Microsoft.Network/{kind}")
+    found = world.finding()
+    assert not wrong(found, **BY_DEFAULT, confidence="medium")
+    assert found.gaps
+
+
+@pytest.mark.parametrize("balancer", ["internal", "without-outbound"])
+def test_a_load_balancer_where_a_way_out_may_hide(balancer):
+    """Trap 17: nor does a load balancer that takes the way out where a NAT gateway of the network may give one."""
+    world = Lone()
+    ip = world.group.public_ip("lb-ip", "203.0.113.30")
+    frontend = (world.app, "10.1.0.100") if balancer == "internal" else ip
+    made = world.group.load_balancer("lb", frontend, rules=[("Tcp", 443)], outbound_snat=False)
+    pools = [{"id": pool_of(made)["id"]}]
+    world.nic["properties"]["ipConfigurations"][0]["properties"]["loadBalancerBackendAddressPools"] = pools
+    assert not wrong(world.finding(), **NO_EGRESS)
+    world.tenant.gap(world.subscription.id, "Microsoft.Network/natGateways")
     assert not wrong(world.finding(), smtp="unknown", path="unknown", decided_by="visibility")
 
 
