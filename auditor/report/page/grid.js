@@ -71,8 +71,9 @@ function widthOf(table, column) {
     if (codes) return titleOf(column.key, value);
     return table.file === "changes" && column.key === "what" ? run.columns[value] ?? value : String(column.entry(entry));
   });
-  const font = column.kind === "id" ? "13px monospace" : `${column.key === "vm" ? 600 : 400} 14px ${fontFamily}`;
-  const content = widest(words, font) + (column.key === "risk" ? 46 : column.key in TONES ? 40 : 26);
+  const linked = column.key === "vm" || column.key in OPENS || (table.file === "subscriptions" && column.key === "subscription");
+  const font = column.kind === "id" ? "13px monospace" : `${linked ? 600 : 400} 14px ${fontFamily}`;
+  const content = widest(words, font) + (column.key === "risk" ? 46 : column.key in TONES || column.key in OPENS ? 42 : 26);
   const title = widest([column.title], `600 13px ${fontFamily}`) + 42;
   return Math.ceil(Math.max(64, title, codes ? content : Math.min(content, column.width * LETTER, 420)));
 }

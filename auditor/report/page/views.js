@@ -267,7 +267,7 @@ function actionCard(table, row, { number, vms = table.cell("vms", row), scope = 
   const portal = portalOf(cell("target"));
   const where = [cell("subscription"), cell("target_name") !== cell("subscription") && cell("target_name")].filter(Boolean);
   return h("li", { class: `card action ${cell("risk")}` },
-    brief && h("span", { class: "number", "aria-hidden": "true" }, numbers.format(number)),
+    brief && h("span", { class: "rank", "aria-hidden": "true" }, numbers.format(number)),
     h("div", { class: "action-main" },
       h("p", { class: "sentence" }, bdi(cell("action"))),
       h("p", { class: "faint" },
