@@ -7,10 +7,11 @@ its service tag `Internet` to nearly the same list; the Microsoft-internal holes
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from operator import itemgetter
 
 Span = tuple[int, int]
 
@@ -20,13 +21,12 @@ V4, V6 = 32, 128
 class AddressSet:
     """An immutable set of addresses of one family, kept as disjoint ascending inclusive spans."""
 
-    __slots__ = ("_hash", "bits", "spans")
+    __slots__ = ("bits", "spans")
 
     def __init__(self, spans: tuple[Span, ...], bits: int = V4) -> None:
         """`spans` must be ascending, disjoint and not adjacent; `of` makes any spans so."""
         self.spans = spans
         self.bits = bits
-        self._hash = hash((spans, bits))
 
     @classmethod
     def of(cls, spans: Iterable[Span], bits: int = V4) -> AddressSet:
@@ -57,12 +57,12 @@ class AddressSet:
             return self
         if not self.spans or not other.spans:
             return AddressSet((), self.bits)
-        return AddressSet(tuple(_intersect(self.spans, other.spans)), self.bits)
+        return AddressSet(_intersect(self.spans, other.spans), self.bits)
 
     def __sub__(self, other: AddressSet) -> AddressSet:
         if not self.spans or not other.spans:
             return self
-        return AddressSet(tuple(_subtract(self.spans, other.spans)), self.bits)
+        return AddressSet(_subtract(self.spans, other.spans), self.bits)
 
     def __bool__(self) -> bool:
         return bool(self.spans)
@@ -78,7 +78,7 @@ class AddressSet:
         return isinstance(other, AddressSet) and self.spans == other.spans and self.bits == other.bits
 
     def __hash__(self) -> int:
-        return self._hash
+        return hash((self.spans, self.bits))
 
     def __repr__(self) -> str:
         return f"AddressSet({', '.join(self.prefixes()) or 'empty'})"
@@ -99,19 +99,49 @@ class AddressSet:
                 low += 1 << (self.bits - length)
 
 
-def _intersect(a: tuple[Span, ...], b: tuple[Span, ...]) -> Iterator[Span]:
+def _intersect(a: tuple[Span, ...], b: tuple[Span, ...]) -> tuple[Span, ...]:
+    if len(a) < len(b):
+        a, b = b, a
+    if len(b) == 1:
+        return _within(a, *b[0])
+    found: list[Span] = []
     i = j = 0
-    while i < len(a) and j < len(b):
-        low, high = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
-        if low <= high:
-            yield low, high
-        if a[i][1] < b[j][1]:
+    (a_low, a_high), (b_low, b_high) = a[0], b[0]
+    while True:
+        low = a_low if a_low > b_low else b_low
+        if a_high < b_high:
+            if low <= a_high:
+                found.append((low, a_high))
             i += 1
+            if i == len(a):
+                return tuple(found)
+            a_low, a_high = a[i]
         else:
+            if low <= b_high:
+                found.append((low, b_high))
             j += 1
+            if j == len(b):
+                return tuple(found)
+            b_low, b_high = b[j]
 
 
-def _subtract(a: tuple[Span, ...], b: tuple[Span, ...]) -> Iterator[Span]:
+def _within(spans: tuple[Span, ...], low: int, high: int) -> tuple[Span, ...]:
+    """What of the spans lies in one span: most sets are cut by a single prefix."""
+    first = bisect_left(spans, low, key=itemgetter(1))
+    last = bisect_right(spans, high, first, key=itemgetter(0))
+    found = spans[first:last]
+    if found and (found[0][0] < low or found[-1][1] > high):
+        cut = list(found)
+        cut[0] = (max(low, cut[0][0]), cut[0][1])
+        cut[-1] = (cut[-1][0], min(high, cut[-1][1]))
+        return tuple(cut)
+    return found
+
+
+def _subtract(a: tuple[Span, ...], b: tuple[Span, ...]) -> tuple[Span, ...]:
+    if len(b) == 1:
+        return _without(a, *b[0])
+    found: list[Span] = []
     j = 0
     for low, high in a:
         while j < len(b) and b[j][1] < low:
@@ -119,11 +149,26 @@ def _subtract(a: tuple[Span, ...], b: tuple[Span, ...]) -> Iterator[Span]:
         k = j
         while k < len(b) and b[k][0] <= high:
             if b[k][0] > low:
-                yield low, b[k][0] - 1
+                found.append((low, b[k][0] - 1))
             low = b[k][1] + 1
             k += 1
         if low <= high:
-            yield low, high
+            found.append((low, high))
+    return tuple(found)
+
+
+def _without(spans: tuple[Span, ...], low: int, high: int) -> tuple[Span, ...]:
+    """The spans without what lies in one span."""
+    first = bisect_left(spans, low, key=itemgetter(1))
+    last = bisect_right(spans, high, first, key=itemgetter(0))
+    if first == last:
+        return spans
+    ends: list[Span] = []
+    if spans[first][0] < low:
+        ends.append((spans[first][0], low - 1))
+    if spans[last - 1][1] > high:
+        ends.append((high + 1, spans[last - 1][1]))
+    return (*spans[:first], *ends, *spans[last:])
 
 
 EMPTY = {V4: AddressSet((), V4), V6: AddressSet((), V6)}

@@ -110,6 +110,7 @@ class Routes:
         self._gateways = gateways
         self._wan = wan
         self._views: dict[tuple[str, int], RouteView] = {}
+        self._shared: dict[object, RouteView] = {}
         self._effective = _by_subnet(tenant)
 
     def of(self, subnet: Subnet, bits: int = V4) -> RouteView:
@@ -153,21 +154,44 @@ class Routes:
             hop = Hop(UNKNOWN, reasons=("route-table-not-seen",), gap=f"routeTables {subnet.route_table}")
             part = RoutePart(internet, hop, subnet.route_table, name_of(subnet.route_table))
             return RouteView((part,), internet, VnetTag(EMPTY[bits], internet), gaps=(hop.gap,))
+        learned: tuple[_Candidate, ...] = ()
+        why, longer = "", False
+        if vnet is not None and not (table and table.propagation_off):
+            learned = tuple(self._learned(vnet, table, bits))
+            why = self._gateways.may_learn(vnet)
+            longer = bool(why or self._wan.learning_hub(vnet))
+        # Most subnets differ in none of these, so that a table is derived once.
+        alike = (key(subnet.route_table), bits, tuple(local), learned, why, longer)
+        view = self._shared.get(alike)
+        if view is None:
+            view = self._shared[alike] = self._select(table, internet, *alike[1:])
+        return view
+
+    def _select(
+        self,
+        table: RouteTable | None,
+        internet: AddressSet,
+        bits: int,
+        local: tuple[_Candidate, ...],
+        learned: tuple[_Candidate, ...],
+        why: str,
+        longer: bool,
+    ) -> RouteView:
+        """The view of a table beside the routes of the virtual network and those that are or may be learned.
+
+        `why` names what may bring a default route, `longer` says that longer prefixes may have been learned.
+        """
         user, unresolved = self._user(table, bits)
-        learned = [] if (table and table.propagation_off) or vnet is None else list(self._learned(vnet, table, bits))
         default = _Candidate(EVERYTHING[bits], 0, _SYSTEM, Hop(INTERNET), "", _SYSTEM_DEFAULT)
         parts = tuple(longest_prefix([*user, *learned, *local, default], internet))
         if unresolved:
             parts = tuple(_doubt(p, unresolved) for p in parts)
-        why = ""
-        if vnet is not None and not (table and table.propagation_off):
-            why = self._gateways.may_learn(vnet)
-            if why or self._wan.learning_hub(vnet):
-                parts = tuple(_doubt_bgp(p, why, table) for p in parts)
+        if longer:
+            parts = tuple(_doubt_bgp(p, why, table) for p in parts)
         return RouteView(
             self._merge(parts, internet, bits),
             internet,
-            self._vnet_tag(user, learned, unresolved, bits, why),
+            self._vnet_tag(user, list(learned), unresolved, bits, why),
             gaps=tuple(dict.fromkeys(p.hop.gap for p in parts if p.hop.gap)),
         )
 
