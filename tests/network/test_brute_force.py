@@ -19,8 +19,14 @@ from auditor.model.resources import (
     Firewall,
     FirewallPolicy,
     Gateway,
+    Hub,
+    HubConnection,
+    HubRoute,
+    HubRouteTable,
+    IpConfiguration,
     NetworkCollection,
     NetworkRule,
+    Nic,
     Peering,
     Route,
     RouteTable,
@@ -185,13 +191,17 @@ HOPS = [
     ("virtualnetworkgateway", ()),
     ("virtualappliance", ("10.0.1.4",)),
     ("virtualappliance", ("10.0.2.4",)),
+    ("virtualapplianceecmp", ("10.0.1.4", "10.0.2.4")),
 ]
 KINDS = {
     "internet": "internet",
     "none": "none",
     "virtualnetworkgateway": "gateway",
     "virtualappliance": "appliance",
+    "virtualapplianceecmp": "appliance",
+    "azurefirewall": "firewall",
 }
+HUB, HUB_FIREWALL = "/hubs/h", "/subscriptions/x/providers/Microsoft.Network/azureFirewalls/hubfw"
 
 
 def distinct(texts: Sequence[str]) -> list[str]:
@@ -200,12 +210,13 @@ def distinct(texts: Sequence[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("bits", [V4, V6])
-@share(0.4)
+@share(0.5)
 @given(data=st.data())
 def test_routes(bits, data):
     """Each public address takes the longest prefix; of equal ones user before BGP before system routes, and among user
     routes the explicit prefix before the regional tag, the tag and AzureCloud. hasBgpOverride puts the BGP routes it
-    overlaps out of force. A tag nobody knows leaves open every address it would send another way."""
+    overlaps out of force. A tag nobody knows leaves open every address it would send another way. What a virtual hub
+    advertises is a BGP route, too; its default route takes enableInternetSecurity."""
     texts = st.lists(prefix(bits, PREFIXES[bits]) | st.sampled_from([*ROUTE_TAGS, *UNKNOWN]), max_size=6)
     routes = []
     for number, text in enumerate(distinct(data.draw(texts))):
@@ -215,6 +226,8 @@ def test_routes(bits, data):
     learned = distinct(data.draw(st.lists(prefix(bits, PREFIXES[bits]), max_size=3)))
     space, peer = (data.draw(st.lists(prefix(bits, PREFIXES[bits][4:]), max_size=1)) for _ in range(2))
     propagation_off = data.draw(st.integers(0, 5)) == 0
+    advertised = distinct(data.draw(st.lists(prefix(bits, PREFIXES[bits]), max_size=2)))
+    secure = data.draw(st.booleans())
     subnet = Subnet("/vnets/spoke/subnets/app", "/vnets/spoke", (), route_table="/tables/rt")
     vnets = {
         "/vnets/spoke": VirtualNetwork(
@@ -227,12 +240,26 @@ def test_routes(bits, data):
         route_tables={"/tables/rt": RouteTable("/tables/rt", tuple(routes), propagation_off)},
         gateways={"/gateways/vpn": Gateway("/gateways/vpn", "/vnets/spoke", "vpn")},
         learned_routes={"/gateways/vpn": tuple(EffectiveRoute("egp", (t,), "virtualnetworkgateway") for t in learned)},
+        hubs={HUB: Hub(HUB, "/wans/w")},
+        hub_connections={"c": HubConnection(f"{HUB}/hubVirtualNetworkConnections/c", HUB, "/vnets/spoke", secure)},
+        hub_route_tables={
+            "t": HubRouteTable(
+                f"{HUB}/hubRouteTables/defaultRouteTable",
+                HUB,
+                tuple(HubRoute(t, "cidr", (t,), HUB_FIREWALL) for t in advertised),
+            )
+        },
     )
     tags = Tags({name.lower(): prefixes for name, prefixes in ROUTE_TAGS.items()})
     view = Routes(tenant, tags, Gateways(tenant), VirtualWan(tenant)).of(subnet, bits)
 
     known = [] if propagation_off else [(text, "/gateways/vpn") for text in learned]
     table = oracle.entries(routes, known, Facts(ROUTE_TAGS), bits)
+    table += [
+        oracle.Entry(t, "bgp", "azurefirewall", f"{HUB}/hubRouteTables/defaultRouteTable/routes/{t}")
+        for t in advertised
+        if not propagation_off and (secure or t != "0.0.0.0/0") and oracle.bounds(t)[2] == bits
+    ]
     overriding = frozenset(r.id for r in routes if r.bgp_override)
     open_tags = [r for r in routes if r.prefix in UNKNOWN]
     hops = {r.id: (r.hop_type, r.hop_ips) for r in routes}
@@ -246,6 +273,59 @@ def test_routes(bits, data):
         assert (part.hop.kind, part.id) == (("unknown", other.id) if other else (KINDS[best.hop], best.id)), point
 
 
+@st.composite
+def effective_rows(draw):
+    """Effective routes of a NIC as Azure lists them, each prefix in force once for each source."""
+    made = [EffectiveRoute("default", ("0.0.0.0/0",), "internet", name="system")]
+    hops: dict[str, list[tuple[str, tuple[str, ...]]]] = {
+        "user": [*HOPS[:2], *HOPS[3:5]],
+        "virtualnetworkgateway": [("virtualnetworkgateway", ())],
+        "default": [("vnetpeering", ()), ("none", ()), ("virtualnetworkserviceendpoint", ())],
+    }
+    for source, ways in hops.items():
+        for text in distinct(draw(st.lists(prefix(V4, PREFIXES[V4]), max_size=4))):
+            tags = ("Storage",) if source == "user" and draw(st.integers(0, 3)) == 0 else ()
+            overrides = source == "user" and draw(st.integers(0, 4)) == 0
+            if source != "default" or "/0" not in text:
+                name = f"row-{len(made)}"
+                made.append(EffectiveRoute(source, (text,), *draw(st.sampled_from(ways)), name, tags, overrides))
+    return tuple(draw(st.permutations(made)))
+
+
+@share(1)
+@given(effective_rows())
+def test_effective_routes(rows):
+    """Azure's own rows take the same order: the longest prefix, then user, learned, system; a user row by a tag after
+    one by prefix; an override puts learned rows out of force. Null routes and service endpoints of the system do not
+    count, and what its rows keep in virtual networks is no Internet destination."""
+    subnet = Subnet("/vnets/spoke/subnets/app", "/vnets/spoke", ())
+    configuration = IpConfiguration("/nics/n/c", True, V4, "10.1.0.4", subnet.id)
+    tenant = Tenant(
+        vnets={"/vnets/spoke": VirtualNetwork("/vnets/spoke", (), (subnet,))},
+        nics={"/nics/n": Nic("/nics/n", (configuration,))},
+        effective_routes={"/nics/n": rows},
+    )
+    view = Routes(tenant, Tags({}), Gateways(tenant), VirtualWan(tenant)).of(subnet)
+    sources = {"user": "user", "virtualnetworkgateway": "bgp", "default": "system"}
+    counted = [r for r in rows if r.source != "default" or r.hop_type in ("internet", "vnetpeering")]
+    table = [
+        oracle.Entry(p, sources[r.source], r.hop_type, r.name, 2 if r.tags else 0)
+        for r in counted
+        for p in r.prefixes
+        if oracle.bounds(p)[2] == V4
+    ]
+    overriding = frozenset(r.name for r in rows if r.bgp_override)
+    hops = {r.name: (r.hop_type, r.hop_ips) for r in rows}
+    for point in points([p for r in rows for p in r.prefixes], V4):
+        best = oracle.best_route(table, overriding, point, V4)
+        kind, ips = hops[best.id]
+        if kind == "vnetpeering":
+            assert point not in view.internet, point
+        else:
+            part = at(view, point)
+            assert (part.hop.kind, part.hop.ips) == (KINDS[kind], ips), point
+
+
 # ---- Azure Firewall
 
 IP_GROUPS = {
@@ -253,7 +333,8 @@ IP_GROUPS = {
     "/groups/exchange": ("40.92.0.0/15", "52.100.0.0-52.100.9.9"),
 }
 UNSEEN_GROUP = "/groups/unseen"
-BASE, POLICY = "/policies/base", "/policies/child"
+ROOT, BASE, POLICY = "/policies/root", "/policies/base", "/policies/child"
+HOSTS = ["10.1.0.4", "10.1.0.9", "10.1.0.10", "10.1.0.17", "10.2.3.4", "10.9.0.1"]
 
 
 @st.composite
@@ -300,17 +381,17 @@ def policy_groups(draw, policy_id):
     return made
 
 
-@share(0.3)
+@share(1)
 @given(data=st.data())
 def test_firewall_policies(data):
     """A policy lets each address through as the first network rule says that holds it: the parent's before the
-    child's, then by priority of group and of collection; what no rule holds is denied, and nothing is taken for read
-    that was not (a parent, a group of rules, an IP group, a tag)."""
-    drawn = [*data.draw(policy_groups(BASE)), *data.draw(policy_groups(POLICY))]
+    child's, whose parent may have one, too, then by priority of group and of collection; what no rule holds is denied,
+    and nothing is taken for read that was not (a parent, a group of rules, an IP group, a tag)."""
+    parents = data.draw(st.sampled_from([{POLICY: ""}, {POLICY: BASE, BASE: ""}, {POLICY: BASE, BASE: ROOT, ROOT: ""}]))
+    drawn = [group for policy in parents for group in data.draw(policy_groups(policy))]
     unread = data.draw(st.sampled_from([None, None, None, BASE, *(g.id for g in drawn)]))
-    base = BASE if data.draw(st.booleans()) else ""
-    named = {p: tuple(g.id for g in drawn if g.policy == p) for p in (BASE, POLICY)}
-    policies = {p: FirewallPolicy(p, parent, named[p]) for p, parent in ((BASE, ""), (POLICY, base)) if p != unread}
+    named = {p: tuple(g.id for g in drawn if g.policy == p) for p in parents}
+    policies = {p: FirewallPolicy(p, parent, named[p]) for p, parent in parents.items() if p != unread}
     seen = [g for g in drawn if g.id != unread]
     tenant = Tenant(
         firewall_policies=policies, rule_collection_groups={g.id: g for g in seen}, ip_groups=dict(IP_GROUPS)
@@ -322,7 +403,7 @@ def test_firewall_policies(data):
     chosen = [r for g in seen for c in g.collections for r in c.rules]
     texts = [t for r in chosen for t in r.destinations if t[0].isdigit()]
     asked = points([*texts, *(p for ps in (*KNOWN.values(), *IP_GROUPS.values()) for p in ps)], V4)
-    for host in ("10.1.0.4", "10.1.0.9", "10.1.0.10", "10.1.0.17", "10.2.3.4", "10.9.0.1"):
+    for host in data.draw(st.lists(st.sampled_from(HOSTS), min_size=1, max_size=2, unique=True)):
         source = oracle.bounds(host)[0]
         ruling = lines.decide(source, frozenset(), VnetTag.private())
         for point in asked:
