@@ -287,8 +287,8 @@ def effective_rows(draw):
             tags = ("Storage",) if source == "user" and draw(st.integers(0, 3)) == 0 else ()
             overrides = source == "user" and draw(st.integers(0, 4)) == 0
             if source != "default" or "/0" not in text:
-                name = f"row-{len(made)}"
-                made.append(EffectiveRoute(source, (text,), *draw(st.sampled_from(ways)), name, tags, overrides))
+                kind, ips = draw(st.sampled_from(ways))
+                made.append(EffectiveRoute(source, (text,), kind, ips, f"row-{len(made)}", tags, overrides))
     return tuple(draw(st.permutations(made)))
 
 
