@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from auditor.model.addresses import V4
 from auditor.model.ids import key
 from auditor.model.question import ADMIN_RULES, HUB_ROUTES, LEARNED_ROUTES, ROUTES, RULES, Question
-from auditor.model.resources import IpConfiguration, Nic, Subnet, Tenant, VirtualMachine
+from auditor.model.resources import IpConfiguration, Nic, Subnet, Tenant, VirtualMachine, VirtualNetwork
 from auditor.network import hop
 from auditor.network.egress import Network
 from auditor.network.gateways import Gateways
@@ -84,25 +84,40 @@ def _of_networks(tenant: Tenant, seats: dict[str, _Seat]) -> Iterator[Question]:
             asked[Question(ADMIN_RULES, (vnet.id,))] = None
         if not learns:
             continue
-        if gateways.may_learn(vnet):
-            for gateway in gateways.used_by(vnet):
-                if gateway.kind != _WITHOUT_LEARNED_ROUTES:
-                    asked[Question(LEARNED_ROUTES, (gateway.id,))] = None
+        asked |= dict.fromkeys(_of_gateways(gateways, vnet))
         connection, default = connections.get(vnet_key), wan.default(vnet)
         if connection and not connection.policy and default and (default.hop.kind == hop.UNKNOWN or default.hop.learns):
             hub = tenant.hubs.get(key(connection.hub))
             about = connection.route_table or connection.id
             asked[Question(HUB_ROUTES, (hub.id if hub else connection.hub,), about)] = None
+    for firewall in tenant.firewalls.values():
+        subnet = tenant.subnets.get(key(firewall.subnet))
+        beside = tenant.vnets.get(key(subnet.vnet)) if subnet and _propagates(tenant, subnet) else None
+        if beside is not None:
+            asked |= dict.fromkeys(_of_gateways(gateways, beside))
     yield from asked
+
+
+def _of_gateways(gateways: Gateways, vnet: VirtualNetwork) -> Iterator[Question]:
+    """What the gateways learned that may bring a virtual network a default route."""
+    if gateways.may_learn(vnet):
+        for gateway in gateways.used_by(vnet):
+            if gateway.kind != _WITHOUT_LEARNED_ROUTES:
+                yield Question(LEARNED_ROUTES, (gateway.id,))
+
+
+def _propagates(tenant: Tenant, subnet: Subnet) -> bool:
+    """Whether routes of gateways and hubs reach a subnet, as far as its route table was read."""
+    table = tenant.route_tables.get(key(subnet.route_table))
+    return table is None or not table.propagation_off
 
 
 def _networks(tenant: Tenant, seats: dict[str, _Seat]) -> dict[str, bool]:
     """The virtual networks with VMs by key, and whether routes of gateways and hubs reach any of these."""
     networks: dict[str, bool] = {}
     for seat in seats.values():
-        table = tenant.route_tables.get(key(seat.subnet.route_table))
         vnet_key = key(seat.subnet.vnet)
-        networks[vnet_key] = networks.get(vnet_key, False) or table is None or not table.propagation_off
+        networks[vnet_key] = networks.get(vnet_key, False) or _propagates(tenant, seat.subnet)
     return networks
 
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from auditor.model.question import ADMIN_RULES, HUB_ROUTES, LEARNED_ROUTES, ROUTES, RULES, Question
 from auditor.questions import auto, everything
-from tests.arm import Json, nic_of, peer, ref, route, subnet, subnet_of
+from tests.arm import Json, nic_of, part, peer, ref, route, subnet, subnet_of
 from tests.network.world import World
 
 
@@ -82,6 +82,19 @@ def test_an_appliance_that_is_not_found_is_asked_about():
     """What stands at a next hop that no list shows may be shown as no next hop at all."""
     spoke = Spoke("running", propagate=False, hop="10.77.0.4")
     assert spoke.asked(ROUTES) == [Question(ROUTES, spoke.nics(0))]
+
+
+def test_the_gateway_beside_a_firewall_is_asked():
+    """A gateway in the firewall's network may tunnel the firewall, though no spoke uses it; not past a route table that
+    takes no routes of gateways."""
+    spoke = Spoke("running", propagate=False, hop="10.0.1.4")
+    where = subnet("10.0.1.0/26")
+    spoke.hub["properties"]["subnets"].append(part(spoke.hub, "subnets", "AzureFirewallSubnet", where))
+    beside = subnet_of(spoke.hub, "AzureFirewallSubnet")
+    spoke.group.firewall("fw", beside, "10.0.1.4", spoke.group.public_ip("fw-ip", "203.0.113.10"))
+    assert spoke.asked(LEARNED_ROUTES) == [Question(LEARNED_ROUTES, (spoke.gateway["id"],))]
+    beside["properties"]["routeTable"] = ref(spoke.table)
+    assert spoke.asked(LEARNED_ROUTES) == []
 
 
 def test_a_route_server_has_no_such_action():
