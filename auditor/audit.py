@@ -231,6 +231,9 @@ class Audit:
         reasons = tuple(dict.fromkeys(r for r in result.reasons if r))
         steps = _steps(sight) if sight else ()
         held = self._config.suppression(vm.id, reasons, self._today)
+        target = self._target(action, vm, sight, result)
+        # Where nothing was out of sight, what leaves the row unknown is what would settle it.
+        unsettled = (f"{result.cause or result.platform} {target}",) if result.smtp == UNKNOWN else ()
         return Finding(
             subscription_id=facts.subscription_id,
             subscription=facts.name,
@@ -275,10 +278,10 @@ class Audit:
             risk=level,
             reasons=reasons,
             action_code=action,
-            action_target=self._target(action, vm, sight, result),
+            action_target=target,
             doc_url=actions.doc_url(action) or (verdict.doc_url if verdict else ""),
             confidence=result.confidence,
-            gaps=tuple(dict.fromkeys(g for g in result.gaps if g)),
+            gaps=tuple(dict.fromkeys(g for g in result.gaps if g)) or unsettled,
             trail=_trail(steps) if sight else f"{result.decided_by} {result.smtp}",
             suppressed=f"{held.why} ({held.owner or '-'}, until {held.until or '-'})" if held else "",
             steps=steps,

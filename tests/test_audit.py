@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.model.finding import Finding
-from tests.arm import PAYG, Group, Json, collection, network_rule, nic_of, rule, rule_id
+from tests.arm import PAYG, Group, Json, collection, network_rule, nic_of, route, rule, rule_id
 from tests.network.examples import share
-from tests.network.world import DEFAULT, EXCHANGE, HubSpoke, Lone, World, allow_25, attach, wrong
+from tests.network.world import DEFAULT, EXCHANGE, HubSpoke, Lone, World, allow_25, attach, route_id, wrong
 
 CODES = {
     "kind": {"vm", "vmss-instance"},
@@ -44,8 +44,8 @@ def lawful(found: Finding) -> None:
     assert bool(found.firewall_id) or found.via_azure_firewall in ("no", "unknown")
     assert found.action_code
     assert found.action_target
-    if found.decided_by == "visibility":
-        assert found.gaps or "firewall-fqdn" in found.reasons
+    if found.smtp == "unknown":
+        assert found.gaps
     if found.path == "none":
         assert (found.platform, found.egress_id, found.egress_ip) == ("", "", "")
     if found.smtp == "open":
@@ -111,6 +111,20 @@ def test_an_unknown_row_says_what_would_settle_it():
     found = world.finding()
     assert not wrong(found, smtp="unknown", decided_by="visibility")
     assert found.gaps
+
+
+def test_an_unknown_row_of_the_policys_making():
+    """Where all was read and the policy is what cannot be told, the gap says what and of which resource."""
+    world = Lone()
+    world.subscription.document["subscriptionPolicies"]["quotaId"] = PAYG
+    found = world.findings("2018-11")["app01"]
+    assert not wrong(found, smtp="unknown", decided_by="platform", action_code="give-evidence")
+    assert found.gaps == (f"registration-unknown {world.subscription.id}",)
+    world = Lone()
+    table = world.routes(route(DEFAULT, "VirtualNetworkGateway"))
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="gateway")
+    assert found.gaps == (f"leaves-elsewhere {route_id(table, DEFAULT)}",)
 
 
 # ---- what the row says of the VM
