@@ -13,7 +13,7 @@ from auditor.report.rows import SUPPRESSIONS
 from auditor.report.styles import FAINT, LINE, LINK, MUTED, NAVY, PAPER, Styles, height, lines
 from auditor.report.tables import STATUSES, Content
 
-_WIDTHS = (34, 30, 78, 62)  # characters of code, title, meaning and source
+_WIDTHS = (34, 30, 78, 70)  # characters of code, title, meaning and source; LibreOffice does not wrap a link
 _FIRST = 3  # the row of the first line, after title, explanation and header
 
 

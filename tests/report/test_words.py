@@ -4,6 +4,7 @@ import openpyxl
 import pytest
 
 from auditor.report.rows import NOTHING_TO_DO
+from auditor.report.styles import lines, width_of
 from auditor.report.write import write_report
 from auditor.words import Words
 from tests.report.factory import finding, report
@@ -21,3 +22,16 @@ def test_every_code_is_in_the_legend(tmp_path, lang):
     assert wanted <= legend
     assert book["Actions"].max_row - 1 == len(set(codes) - NOTHING_TO_DO)
     assert NOTHING_TO_DO & set(codes)
+
+
+@pytest.mark.parametrize("lang", Words.languages())
+def test_the_legend_shows_whole_lines(tmp_path, lang):
+    """Every line of the legend is as high as its text needs, and a link, which may not wrap, fits its column."""
+    run = report([finding(1)], lang=lang)
+    sheet = openpyxl.load_workbook(write_report(run, tmp_path, ["xlsx"], Words.load(lang)) / "report.xlsx")["Legend"]
+    room = {cell: sheet.column_dimensions[cell].width for cell in "BCDE"}
+    for number, line in enumerate(sheet.iter_rows(min_row=4), 4):
+        shown = {cell.column_letter: cell.value or "" for cell in line if cell.column_letter in room}
+        needed = max(lines(shown[cell], room[cell], 10) for cell in "BCD")
+        assert sheet.row_dimensions[number].height >= 15 * needed, shown
+        assert width_of(shown["E"]) * 9 / 11 <= room["E"], shown
