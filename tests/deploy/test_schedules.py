@@ -102,6 +102,16 @@ def test_workflow_may_little(path):
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
+def test_nothing_is_installed_by_its_name_alone():
+    """Whoever holds a name on an index can put anything there: schedules install a wheel that lies beside, pinned."""
+    said = "".join(
+        path.read_text("utf-8") for path in (*DEPLOY.rglob("*.*"), ROOT / "docs" / "schedule.md") if path.is_file()
+    )
+    installs = re.findall(r"pip install (.*)", said)
+    assert len(installs) == 3
+    assert all(each.startswith("-c constraints.txt") and ("./" in each or "'.[" in each) for each in installs)
+
+
 def test_expressions_do_not_reach_a_shell():
     """What an outsider can name (a branch, a title) is never pasted into a script."""
     scripts = [step["run"] for path in GITHUB for step in steps(path) if "run" in step]
