@@ -92,7 +92,9 @@ def _line(rule: Rule, tags: Tags, bits: int, accesses: Mapping[str, str], doubts
         lowered = text.lower()
         expanded = rule.expanded.get(lowered)
         if expanded is not None and lowered != "internet":
-            known |= AddressSet.union([s for s in (tags.resolve(t, bits) for t in expanded) if s is not None], bits)
+            sets = [(each, tags.resolve(each, bits)) for each in expanded]
+            known |= AddressSet.union((s for _, s in sets if s is not None), bits)
+            unresolved += [not_known(each, rule.id) for each, s in sets if s is None]
         elif lowered == "virtualnetwork":
             vnet = True
         elif (found := tags.resolve(text, bits)) is None:

@@ -63,7 +63,8 @@ def test_a_learned_default_route():
     world = Gatewayed()
     world.tenant.effective_routes(world.nic, *REPLACED, *learned(DEFAULT))
     found = world.finding()
-    assert not wrong(found, path="gateway", smtp="unknown", decided_by="platform", via_azure_firewall="no", gaps=())
+    assert not wrong(found, path="gateway", smtp="unknown", decided_by="platform", via_azure_firewall="no")
+    assert found.gaps == (f"leaves-elsewhere {world.nic['id']}",)
     assert "learned-default" in found.reasons
 
 
@@ -253,6 +254,16 @@ def test_an_expanded_service_tag():
     nsg = world.guard(rule("mx", 100, "Allow", "Mystery"), rule("no", 200, "Deny"))
     world.tenant.effective_rules(world.nic, world.nic, nsg, {**PRIVATE, "Mystery": [EXCHANGE]})
     assert not wrong(world.finding(), smtp="restricted", allowed_to=(EXCHANGE,))
+
+
+def test_an_expansion_with_an_odd_prefix():
+    """A prefix that is none in an expansion may be any: a Deny of the tag is not a Deny of the rest of it only."""
+    world = Lone()
+    nsg = world.guard(rule("mx", 100, "Deny", "Mystery"))
+    world.tenant.effective_rules(world.nic, world.nic, nsg, {**PRIVATE, "Mystery": [EXCHANGE, "40.94.0.0/255.254.0.0"]})
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", rules="unknown")
+    assert any(gap.startswith("malformed '40.94.0.0/255.254.0.0' ") for gap in found.gaps)
 
 
 def test_an_nsg_beside_the_answer():
