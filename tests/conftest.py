@@ -1,10 +1,21 @@
-"""How many examples Hypothesis draws: few by default, very many with HYPOTHESIS_PROFILE=nightly, the same every run."""
+"""How many examples Hypothesis draws: few by default, very many with HYPOTHESIS_PROFILE=nightly, the same every run.
+
+And what tests of several rooms deliver to.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.deliver.azurite import Azurite
 
 PROFILES = {"ci": 500, "nightly": 20_000}
 
@@ -19,3 +30,23 @@ for name, examples in PROFILES.items():
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session")
+def chain() -> Iterator[tuple[Path, Path]]:
+    """A private CA, and a certificate of it with its key."""
+    from tests.cloud import certificates
+
+    with TemporaryDirectory() as folder:
+        yield certificates.make(Path(folder))
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Azurite]:
+    """An emulator of Blob Storage."""
+    from tests.deliver.azurite import ABSENT, PROGRAM, azurite
+
+    if not PROGRAM:
+        pytest.skip(ABSENT)
+    with azurite() as found:
+        yield found

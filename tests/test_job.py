@@ -10,30 +10,21 @@ import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event
 from time import sleep, time
 from typing import Any
 
 import pytest
 
-from tests.cloud import Server, certificates, serve
+from tests.cloud import Server, serve
 from tests.cloud.compose import encoded, many
 from tests.cloud.faults import Fault, throttled
 from tests.cloud.server import serve_snapshot
-from tests.deliver.azurite import ABSENT, PROGRAM, Azurite, azurite
 from tests.deliver.servers import Hook, Relay, hook, relay
 from tests.program import FIXTURES, Done, finish, run, start
 
 NO_NSG = FIXTURES / "scenarios" / "no-nsg"
 REFUSED = FIXTURES / "scenarios" / "refused-nsgs"
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[tuple[Path, Path]]:
-    """A private CA, and a certificate of it."""
-    with TemporaryDirectory() as folder:
-        yield certificates.make(Path(folder))
 
 
 @pytest.fixture
@@ -315,15 +306,6 @@ def test_everything_is_private(night):
 
 
 # ---- in Blob Storage
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Azurite]:
-    """An emulator of Blob Storage."""
-    if not PROGRAM:
-        pytest.skip(ABSENT)
-    with azurite() as found:
-        yield found
 
 
 def test_a_night_in_blob_storage(night, chain, emulator):

@@ -7,20 +7,16 @@ import re
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import quote
 from zipfile import ZipFile, is_zipfile
 
 import pytest
 
-from tests.cloud import certificates
 from tests.cloud.endpoint import CLIENT_SECRET
 from tests.cloud.faults import Fault
 from tests.cloud.proxy import proxy
 from tests.cloud.server import serve_snapshot
-from tests.deliver.azurite import ABSENT, PROGRAM, azurite
 from tests.deliver.servers import hook, relay
 from tests.program import FIXTURES, ROOT, finish, run, start
 
@@ -31,13 +27,6 @@ CERTIFICATE = "pl4nted-certificate-password"
 STORAGE_KEY = "cGw0bnRlZC1zdG9yYWdlLWtleS0wMTIzNDU2Nzg5MDEyMzQ1Njc4OTA="
 SIGNATURE = "pl4nted%2Bsas%2Fsignature%3D"
 ASSERTION = "eyJhbGciOiJSUzI1NiJ9.eyJwbDRudGVkIjoiYXNzZXJ0aW9uIn0.cGw0bnRlZA"
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[tuple[Path, Path]]:
-    """A private CA, and a certificate of it."""
-    with TemporaryDirectory() as folder:
-        yield certificates.make(Path(folder))
 
 
 def forms(secret: str) -> set[bytes]:
@@ -168,16 +157,14 @@ main()
     assert b'"error": "token *** and secret ***"' in said["reports/run.json"]
 
 
-def test_storage_is_not_told_a_secret(tmp_path):
+def test_storage_is_not_told_a_secret(tmp_path, emulator):
     """Neither blobs nor what is said of a delivery hold tokens or the client's secret, at the most talkative level."""
-    if not PROGRAM:
-        pytest.skip(ABSENT)
-    with azurite() as emulator, emulator.container("reports") as container, serve_snapshot(NO_NSG) as server:
+    with emulator.container("secrets") as container, serve_snapshot(NO_NSG) as server:
         trusted = Path(server.environment["SSL_CERT_FILE"])
         trusted.write_bytes(trusted.read_bytes() + emulator.authority.read_bytes())
         options = (
             "-o",
-            f"{emulator.url}/reports",
+            f"{emulator.url}/secrets",
             "--auth",
             "environment",
             "--log-level",

@@ -15,18 +15,9 @@ from auditor.deliver.blob import Blobs
 from tests.cloud import Server, serve
 from tests.cloud.compose import encoded, many
 from tests.collect.conftest import HASTY
-from tests.deliver.azurite import ABSENT, PROGRAM, Azurite, azurite
+from tests.deliver.azurite import Azurite
 
 Opened = Callable[..., AbstractContextManager[Blobs]]
-
-
-@pytest.fixture(scope="session")
-def emulator() -> Iterator[Azurite]:
-    """An emulator of Blob Storage."""
-    if not PROGRAM:
-        pytest.skip(ABSENT)
-    with azurite() as found:
-        yield found
 
 
 @pytest.fixture(scope="session")

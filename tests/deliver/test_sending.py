@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -16,7 +15,6 @@ from auditor.config import Config, Mail, Notify, Webhook, load
 from auditor.deliver import mail, notify, webhook
 from auditor.deliver.message import Message
 from auditor.errors import AuditorError, UsageError
-from tests.cloud import certificates
 from tests.deliver.servers import Hook, Relay, hook, relay
 
 MESSAGE = Message(
@@ -24,13 +22,6 @@ MESSAGE = Message(
 )
 HASTY = webhook.Patience(tries=3, backoff=0.01, longest=5, timeout=5)
 QUICK = mail.Patience(tries=3, backoff=0.01, timeout=5)
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[tuple[Path, Path]]:
-    """A private CA, and a certificate of it."""
-    with TemporaryDirectory() as folder:
-        yield certificates.make(Path(folder))
 
 
 @pytest.fixture
