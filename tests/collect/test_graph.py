@@ -224,17 +224,6 @@ def test_queries_that_fail_are_replaced_by_lists(both, fault, after):
         same(*both(server))
 
 
-@pytest.mark.parametrize("way", ["answer", "refuse-connection", "cut", "malformed", "truncated"])
-def test_a_fifth_of_all_answers_may_fail(both, way):
-    """Where every fifth answer goes wrong at random, the snapshot is the same."""
-    patient = msgspec.structs.replace(HASTY, statuses=8, connections=8)
-    fault = Fault(way=way, times=FOREVER, chance=0.2)
-    with serve(encoded(many(3, 5)), page_size=2, faults=[fault]) as server:
-        lists, rows = both(server, patience=patient)
-    assert rows.gaps == ()
-    same(lists, rows)
-
-
 @pytest.mark.parametrize("at", [1, 3, 7, 12, 20, 30])
 def test_resumed_is_the_same(collected, monkeypatch, tmp_path, at):
     """Wherever it stopped, it goes on with the plan and the pages it had, and asks for no finished page again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from auditor.collect import buckets
 from auditor.collect.buckets import Bucket, Limits, Quota, Window, duration
@@ -14,6 +15,7 @@ from tests.cloud.faults import throttled
 from tests.cloud.lists import Lists
 from tests.cloud.queries import Graph
 from tests.cloud.throttling import Throttling
+from tests.collect.conftest import HASTY
 from tests.collect.test_live import lines
 
 LEFT = "x-ms-ratelimit-remaining-subscription-reads"
@@ -139,8 +141,8 @@ def test_queries_keep_to_the_quota(collected, monkeypatch):
     """More queries than the quota take several windows, and none is turned down."""
     monkeypatch.setattr(buckets, "QUERIES", 3)
     monkeypatch.setattr(buckets, "WINDOW", 0.2)
-    throttling, documents = Throttling(quota=(3, 0.2)), encoded(many(2, 20))
-    with serve(documents, throttling=throttling, graph=Graph(Lists(documents), payload=8000)) as server:
+    throttling, documents = Throttling(quota=(3, 0.2)), encoded(many(2, 10))
+    with serve(documents, throttling=throttling, graph=Graph(Lists(documents), payload=6000)) as server:
         result = collected(server, source="graph")
     assert sum(method == "POST" for method, _ in server.requests) > 9
     assert throttling.refused == 0
@@ -150,13 +152,13 @@ def test_queries_keep_to_the_quota(collected, monkeypatch):
 
 @pytest.mark.parametrize("source", ["arm", "graph"])
 def test_hundreds_of_refusals_in_a_row_lose_nothing(collected, monkeypatch, source):
-    """A whole subscription, or Resource Graph, that turns down 400 requests running is waited for."""
+    """A whole subscription, or Resource Graph, that turns down 300 requests running is waited for."""
     monkeypatch.setattr(buckets, "QUERIES", 500)
     monkeypatch.setattr(buckets, "READS", (500, 500.0))
     where = "ResourceGraph" if source == "graph" else Sub(0).guid
-    busy = throttled(where, times=400, seconds=0)
+    busy = throttled(where, times=300, seconds=0)
     with serve(encoded(many(2, 3)), faults=[busy]) as server:
-        result = collected(server, source=source)
+        result = collected(server, source=source, patience=replace(HASTY, backoff_max=0.002))
     assert busy.times == 0
     assert result.gaps == ()
     assert result.documents == len(encoded(many(2, 3)))
