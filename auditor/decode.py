@@ -1104,8 +1104,8 @@ class Snat(Wire):
 
 
 class PolicyProperties(Wire):
+    rule_collection_groups: list[Ref]
     base_policy: Ref | None = None
-    rule_collection_groups: list[Ref] | None = None
     snat: Snat | None = None
     threat_intel_mode: str | None = None
 

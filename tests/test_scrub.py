@@ -583,5 +583,5 @@ def test_names_stay_equal_or_different(text, other, key):
     """Pseudonyms are equal just where names are, letters' case aside, and hold nothing of the name."""
     names = Pseudonyms(key)
     assert (names.path(text) == names.path(other)) == (text.lower() == other.lower())
-    if len(text) > 4 and "/" not in text:
+    if len(text) > 4 and "/" not in text and text.lower() not in scrubbing._NAMES_KEPT:
         assert text.lower() not in names.name(text).lower()

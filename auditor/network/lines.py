@@ -307,6 +307,8 @@ def _ports(text: str) -> tuple[int, int] | None:
     if text.strip() == "*":
         return 0, 65535
     low, dash, high = text.partition("-")
+    if not text.isascii():  # other scripts have digits, too; Azure has none of them
+        return None
     try:
         first, last = int(low), int(high if dash else low)
     except ValueError:

@@ -52,7 +52,13 @@ MAY_BE_ABSENT = frozenset(
     (
         *("networkSecurityGroup", "routeTable", "natGateway", "publicIPAddress", "publicIPPrefix", "publicIpAddresses"),
         *("loadBalancerBackendAddressPools", "virtualMachineScaleSet", "basePolicy", "enableIPForwarding"),
-        *("firewallPolicy", "allowPort25Out", "defaultOutboundAccess", "virtualNetworkPeerings"),
+        *(
+            "firewallPolicy",
+            "allowPort25Out",
+            "defaultOutboundAccess",
+            "virtualNetworkPeerings",
+            "applicationSecurityGroups",
+        ),
     )
 )
 OPEN_VOCABULARY = frozenset(("quotaId", "sourceAddressPrefix"))
