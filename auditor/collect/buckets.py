@@ -99,7 +99,7 @@ class Bucket(Limit):
     ) -> None:
         super().__init__(waits)
         self._tokens = self._left = tokens
-        self._rate = rate
+        self._rate = self._usual = rate
         self._header = header
         self._filled = now
 
@@ -111,15 +111,19 @@ class Bucket(Limit):
         return 0
 
     def pause(self, seconds: float, now: float) -> None:
-        """A bucket that turned a request down was empty."""
+        """A bucket that turned a request down was empty, and may be one that fills more slowly than others: until it
+        is said to hold more, one token in the time that was asked for is expected."""
         super().pause(seconds, now)
         self._left, self._filled = 1, self._held
+        self._rate = min(self._usual, 1 / max(seconds, _ROUNDING))
 
     def told(self, headers: Headers, now: float) -> None:
         """`x-ms-ratelimit-remaining-…` holds a number."""
         said = headers.get(self._header, "")
         if said.isdecimal():
             self._fill(now)
+            if self._rate < self._usual and int(said) > self._left + 1:
+                self._left, self._rate = max(0, int(said) - self._under_way), self._usual
             self._left = min(self._left, int(said))
 
     def _fill(self, now: float) -> None:
