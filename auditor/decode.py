@@ -1140,7 +1140,7 @@ class FirewallIpConfiguration(Wire):
 
 
 class HubAddress(Wire):
-    address: str | None = None
+    address: Annotated[str, Meta(min_length=1)]
 
 
 class HubPublicIps(Wire):
@@ -1191,9 +1191,7 @@ def firewall(w: FirewallWire, t: r.Tenant) -> None:
             subnet=subnets[0] if subnets else "",
             hub=ref(p.virtual_hub),
             public_ips=tuple(ref(c.public_ip_address) for c in configurations if c.public_ip_address),
-            hub_addresses=tuple(
-                a.address for a in (hub.public_ips.addresses or () if hub.public_ips else ()) if a.address
-            ),
+            hub_addresses=tuple(a.address for a in (hub.public_ips.addresses or () if hub.public_ips else ())),
             policy=ref(p.firewall_policy),
             collections=tuple(c for c in classic if c),
             private_ranges=tuple(x.strip() for x in ranges.split(",")) if isinstance(ranges, str) else (),
