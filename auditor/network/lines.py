@@ -192,7 +192,8 @@ class LineList:
             possible = vnet.possible if line.vnet else EMPTY[self.bits]
             if line.conditions or line.source_ports or len(line.accesses) > 1 or matches is None:
                 definite, possible = EMPTY[self.bits], definite | possible
-            left = _take(left, line, definite, possible, parts)
+            unseen = () if matches else line.unseen_sources  # a source that is known to be meant is no question
+            left = _take(left, line, definite, possible, parts, unseen)
             if not left:
                 break
         for addresses, maybe, why in left:
@@ -246,12 +247,14 @@ def _settle(maybe: frozenset[str], why: tuple[str, ...], access: str) -> str:
     return UNKNOWN
 
 
-def _take(left: _Left, line: Line, definite: AddressSet, possible: AddressSet, parts: list[Part]) -> _Left:
-    """Let one line decide its part of what is left; returns the rest."""
+def _take(
+    left: _Left, line: Line, definite: AddressSet, possible: AddressSet, parts: list[Part], unseen: tuple[str, ...]
+) -> _Left:
+    """Let one line decide its part of what is left; returns the rest. `unseen` are sources that may be the one asked."""
     rest: _Left = []
     ports = (f"sourcePorts {line.id}",) if line.source_ports else ()
     tag = ("serviceTags VirtualNetwork",) if line.vnet else ()
-    why = (*line.unresolved, *line.unseen_sources, *line.conditions, *ports) or tag or (f"sourceAddress {line.id}",)
+    why = (*line.unresolved, *unseen, *line.conditions, *ports) or tag or (f"sourceAddress {line.id}",)
     for addresses, maybe, reasons in left:
         hit = addresses & definite
         if hit:

@@ -217,6 +217,16 @@ def test_a_host_by_name_for_another_source():
     assert not wrong(found["app02"], smtp="restricted", allowed_to=("smtp.contoso.com",))
 
 
+def test_a_host_by_name_for_a_source_that_is_known():
+    """A source that one IP group of the rule names is meant, whatever another group out of sight would hold."""
+    world = HubSpoke()
+    hosts, unread = world.group.ip_group("hosts", "10.1.0.4"), world.group.ip_group("unread", "10.9.0.0/16")
+    made = network_rule("mx", source_groups=[hosts, unread], fqdns=["smtp.contoso.com"])
+    attach(world.firewall, firewallPolicy=world.group.firewall_policy("p2", collection("c", 200, "Allow", made)))
+    world.subscription.drop(unread)
+    assert not wrong(world.finding(), smtp="restricted", allowed_to=("smtp.contoso.com",), gaps=())
+
+
 def test_a_host_by_name_below_the_rest():
     """A Deny of a host by name leaves the rest as it is."""
     world = HubSpoke(stop("not-there", fqdns=["mx.example.org"]), allow_25())
