@@ -250,7 +250,7 @@ def _settle(maybe: frozenset[str], why: tuple[str, ...], access: str) -> str:
 def _take(
     left: _Left, line: Line, definite: AddressSet, possible: AddressSet, parts: list[Part], unseen: tuple[str, ...]
 ) -> _Left:
-    """Let one line decide its part of what is left; returns the rest. `unseen` are sources that may be the one asked."""
+    """Let one line decide its part of what is left; returns the rest. `unseen`: sources that may be the one asked."""
     rest: _Left = []
     ports = (f"sourcePorts {line.id}",) if line.source_ports else ()
     tag = ("serviceTags VirtualNetwork",) if line.vnet else ()
