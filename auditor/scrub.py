@@ -36,6 +36,8 @@ from uuid import UUID
 import msgspec
 
 from auditor import decode
+from auditor.decode.rules import TagsWire, TagWire
+from auditor.decode.wire import Header, Wire
 from auditor.errors import UsageError
 from auditor.model.addresses import PUBLIC, V4, V6, parse
 from auditor.model.finding import Gap
@@ -110,7 +112,7 @@ _OWN_ADDRESSES = frozenset(("ipAddress", "ipPrefix", "address"))
 _HOSTS = frozenset(("destinationFqdns",))
 
 _FIELDS = frozenset(
-    (_SNAT_RANGES, *(f.encode_name for wire in decode.Wire.__subclasses__() for f in msgspec.structs.fields(wire)))
+    (_SNAT_RANGES, *(f.encode_name for wire in Wire.__subclasses__() for f in msgspec.structs.fields(wire)))
 )
 _GUID = re.compile(GUID)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
@@ -435,17 +437,17 @@ def _decoded(source: Snapshot) -> Iterator[tuple[str, dict[str, Any]]]:
     """Kind and content of every document. Raises SnapshotError naming file and line of what is none."""
     for file, number, text in source.documents():
         try:
-            header = msgspec.json.decode(text, type=decode.Header)
+            header = msgspec.json.decode(text, type=Header)
             document = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise source.broken_line(file, number, str(error)) from error
         yield (header.type or "").lower() or kind_of(header.id), document
 
 
-def _listed(document: dict[str, Any]) -> list[decode.TagWire] | None:
+def _listed(document: dict[str, Any]) -> list[TagWire] | None:
     """A list of service tags, which is public data; None where it is broken, and then nobody knows a tag of it."""
     try:
-        return msgspec.convert(document, decode.TagsWire).values
+        return msgspec.convert(document, TagsWire).values
     except msgspec.ValidationError:
         return None
 

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.inspect import AnyType, ListType, StrType, StructType, UnionType, type_info
 
-from auditor import decode, scan
+from auditor import scan
 from auditor import scrub as scrubbing
 from auditor.audit import Audit
 from auditor.config import Config, IntentRules
+from auditor.decode.wire import Wire
 from auditor.errors import SnapshotError, UsageError
 from auditor.model.addresses import PUBLIC, V4, V6, AddressSet, parse
 from auditor.model.finding import Finding
@@ -306,7 +307,7 @@ def test_every_field_with_text_has_a_treatment():
         "remoteSubnetNames",
         "labels",
     }
-    wires = [info for w in decode.Wire.__subclasses__() if isinstance(info := type_info(w), StructType)]
+    wires = [info for w in Wire.__subclasses__() if isinstance(info := type_info(w), StructType)]
     assert {f.encode_name for w in wires for f in w.fields if holds_text(f.type)} - told == names
 
 

@@ -25,9 +25,9 @@ from pathlib import Path
 
 import msgspec
 
-from auditor import decode
 from auditor.audit import Audit
 from auditor.config import Config
+from auditor.decode.rules import default_rules
 from auditor.model import resources as r
 from auditor.model.ids import key
 from auditor.snapshot import Manifest, Snapshot, SnapshotWriter
@@ -76,7 +76,7 @@ def world(vms: int, nsgs: int = 2000, tables: int = 500) -> r.Tenant:
     for n in range(nsgs):
         nsg = network.format(n % 100, "networkSecurityGroups", f"nsg-{n}")
         rules = tuple(_rule(nsg, number, random_) for number in range(12))
-        tenant.nsgs[key(nsg)] = r.Nsg(nsg, (*rules, *decode.default_rules(nsg)))
+        tenant.nsgs[key(nsg)] = r.Nsg(nsg, (*rules, *default_rules(nsg)))
     for n in range(tables):
         table = network.format(n % 100, "routeTables", f"rt-{n}")
         routes = [

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from auditor import decode
+from auditor.decode import rules as rules_of
 from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet, address, parse
 from auditor.model.ids import key, name_of
 from auditor.model.resources import Rule, Tenant
@@ -246,7 +246,7 @@ def security_group_view(case: Case) -> list[str]:
         return [f"the NIC asked about is {case.nic.id}, Azure: {sorted(view)}"]
     found: list[str] = []
     ours = facts(r for i in (case.nic.nsg, case.subnet.nsg) for r in _rules(case, i))
-    default = facts(decode.default_rules(""))
+    default = facts(rules_of.default_rules(""))
     theirs = _read(associations.get("defaultSecurityRules", ()))
     found += _same_rules("default rules", default, theirs)
     for where, nsg_id in (("networkInterface", case.nic.nsg), ("subnet", case.subnet.nsg)):
@@ -259,14 +259,14 @@ def security_group_view(case: Case) -> list[str]:
 
 def _read(rules: Iterable[Json]) -> frozenset[Facts]:
     """Rules in the shape of an NSG's own."""
-    return facts(decode.rule(msgspec.convert(r, decode.RuleWire)) for r in rules)
+    return facts(rules_of.rule(msgspec.convert(r, rules_of.RuleWire)) for r in rules)
 
 
 def _effective(groups: list[Json]) -> dict[str, list[Rule]]:
     """Rules in the shape of effective ones, by gate."""
-    wire = msgspec.convert({"id": "/x/effective", "value": groups}, decode.EffectiveNsgAnswer)
+    wire = msgspec.convert({"id": "/x/effective", "value": groups}, rules_of.EffectiveNsgAnswer)
     made = Tenant()
-    decode.effective_nsgs(wire, made)
+    rules_of.effective_nsgs(wire, made)
     rules: dict[str, list[Rule]] = {}
     for group in made.effective_nsgs["/x"]:
         rules.setdefault(group.gate, []).extend(group.nsg.rules)
