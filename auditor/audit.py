@@ -13,7 +13,9 @@ from auditor.model.addresses import V4, V6
 from auditor.model.finding import Finding, NicFinding, Step
 from auditor.model.ids import group_of, key, name_of, parent_of, subscription_of
 from auditor.model.resources import IpConfiguration, Nic, Subscription, Tenant, VirtualMachine
-from auditor.network.egress import BLOCKED, OPEN, RESTRICTED, UNKNOWN, Egress, Network
+from auditor.network.egress import Network
+from auditor.network.gates import BLOCKED, OPEN, RESTRICTED, UNKNOWN
+from auditor.network.joint import Egress
 from auditor.network.outbound import Outbound
 from auditor.platform import CONDITIONAL, Outcome, Platform, Sender
 from auditor.policy import actions

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from auditor.model.ids import subscription_of
-from auditor.network.egress import BLOCKED, OPEN, RESTRICTED, UNKNOWN, Egress, Slice
+from auditor.network.gates import BLOCKED, OPEN, RESTRICTED, UNKNOWN, Slice
+from auditor.network.joint import Egress
 from auditor.policy.editions import judge
 from auditor.policy.facts import PolicyVerdict, SubscriptionFacts
 from auditor.policy.observed import apply_observed

@@ -8,99 +8,22 @@ are alike in these.
 
 from __future__ import annotations
 
-from itertools import islice
-
-from msgspec import Struct
-
-from auditor.model.addresses import EMPTY, PUBLIC, V4, AddressSet, address
-from auditor.model.finding import Step
-from auditor.model.ids import key, name_of, subscription_of
-from auditor.model.resources import IpConfiguration, Nic, Rule, Subnet, Tenant, VirtualMachine
+from auditor.model.addresses import EMPTY, PUBLIC, V4, address
+from auditor.model.ids import key
+from auditor.model.resources import IpConfiguration, Nic, Tenant, VirtualMachine
 from auditor.network.firewall import FirewallRules
 from auditor.network.gateways import Gateways
-from auditor.network.hop import APPLIANCE, FIREWALL
-from auditor.network.lines import ALLOW, ALWAYS, DENY, NAMED, PASS, LineList, Ruling, VnetTag, reason_of
-from auditor.network.lines import UNKNOWN as UNDECIDED
+from auditor.network.joint import Egress, Joint, Place, Shared
+from auditor.network.lines import LineList, VnetTag
 from auditor.network.outbound import Outbound, OutboundMethods
-from auditor.network.routes import RoutePart, Routes, RouteView
+from auditor.network.routes import Routes, RouteView
 from auditor.network.rules import admin, manager_of, nsg
 from auditor.network.tags import Tags
 from auditor.network.wan import VirtualWan
-from auditor.network.ways import DIRECT, Way, Ways
+from auditor.network.ways import Ways
 
-OPEN, RESTRICTED, BLOCKED, UNKNOWN = "open", "restricted", "blocked", "unknown"
-_MOST_SHOWN = 24  # prefixes shown of a set before "…"
-
-
-class Gate(Struct, frozen=True):
-    """One gate's word on the public destinations; `names` are hosts let through by name only."""
-
-    name: str
-    id: str
-    denied: AddressSet
-    unknown: AddressSet
-    names: tuple[str, ...] = ()
-
-
-class Slice(Struct, frozen=True):
-    """Destinations that leave one way and that no rule, route or firewall denies."""
-
-    addresses: AddressSet
-    path: str  # path code of the contract
-    kind: str  # the path as the policy knows it
-    label: str
-    known: bool  # False: some gate could not tell
-    firewall_id: str = ""
-    appliances: tuple[str, ...] = ()
-
-
-class Egress(Struct, frozen=True):
-    """What the network lets a NIC do with TCP 25, shared by all NICs that are alike.
-
-    `outcome` is open, restricted, blocked or unknown before the platform is asked; `slices` what it is asked for.
-    """
-
-    path: str
-    path_detail: str
-    via_azure_firewall: str
-    firewall_id: str
-    rules: str
-    rules_decided_by: str
-    firewall_rules: str
-    firewall_rule: str
-    outcome: str
-    decided_by: str
-    decided_id: str
-    internet: AddressSet
-    allowed: AddressSet
-    unknown: AddressSet
-    slices: tuple[Slice, ...]
-    paths: tuple[Slice, ...]  # every way the routes take, also where a gate denies
-    names: tuple[str, ...]
-    allowed_names: tuple[str, ...]  # destinations as shown
-    egress_id: str
-    egress_ip: str
-    reasons: tuple[str, ...]
-    gaps: tuple[str, ...]
-    steps: tuple[Step, ...]
-    inferred: bool
-    direct: bool  # some route says Internet: the outbound method counts
-    admin_rules_asked: bool  # Azure told which security admin rules hold
-
-
-class _Place(Struct):
-    """What all NICs of a subnet share."""
-
-    subnet: Subnet | None
-    view: RouteView
-    ways: tuple[tuple[RoutePart, Way], ...]
-    lists: tuple[LineList, ...]  # every list whose ruling hangs on the source address
-    admin: LineList | None
-    nsg: LineList | None
-    nsg_id: str
-    egresses: dict[object, Egress]
-    hops: frozenset[str] = frozenset()  # addresses of appliances that routes point at
-    reasons: tuple[str, ...] = ()
+_NO_GROUPS: frozenset[str] = frozenset()
+_NO_SUBNET = Outbound("unknown", gap="subnet")
 
 
 class Network:
@@ -114,11 +37,12 @@ class Network:
         self.outbound = OutboundMethods(tenant)
         self._firewall_rules = FirewallRules(tenant, self.tags)
         self._ways = Ways(tenant, self.tags, self._routes, self.outbound, self._firewall_rules)
-        self._places: dict[tuple[str, int], _Place] = {}
+        self._places: dict[tuple[str, int], Place] = {}
         self._nsgs: dict[tuple[str, int], LineList | None] = {}
         self._admin: dict[tuple[str, int], LineList | None] = {}
         named = {manager_of(rule.id) for rules in tenant.admin_rules.values() for rule in rules}
         listed = tenant.complete("microsoft.network/networkmanagers")
+        self._shared = Shared(tenant, self.tags, self._firewall_rules, self.may_have_admin_rules)
         self._managers_out_of_sight = not listed or not named <= tenant.network_managers.keys()
 
     def judge(self, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration) -> tuple[Egress, Outbound]:
@@ -147,7 +71,7 @@ class Network:
         )
         egress = place.egresses.get(alike)
         if egress is None:
-            joint = _Join(self, place, nic, own, source, groups, outbound, configuration)
+            joint = Joint(self._shared, place, nic, own, source, groups, outbound, configuration)
             egress = place.egresses[alike] = joint.egress()
         return egress, outbound
 
@@ -163,18 +87,18 @@ class Network:
 
     # ---- what is shared
 
-    def _place(self, subnet_id: str, bits: int) -> _Place:
+    def _place(self, subnet_id: str, bits: int) -> Place:
         asked = (key(subnet_id), bits)
         place = self._places.get(asked)
         if place is None:
             place = self._places[asked] = self._make_place(subnet_id, bits)
         return place
 
-    def _make_place(self, subnet_id: str, bits: int) -> _Place:
+    def _make_place(self, subnet_id: str, bits: int) -> Place:
         subnet = self._tenant.subnets.get(key(subnet_id))
         if subnet is None:
             view = RouteView((), PUBLIC[bits], VnetTag(EMPTY[bits], PUBLIC[bits]))
-            return _Place(None, view, (), (), None, None, "", {})
+            return Place(None, view, (), (), None, None, "", {})
         view = self._routes.of(subnet, bits)
         ways = tuple((part, self._ways.of(subnet, part.hop, bits)) for part in view.parts)
         admin_rules = self._admin_rules(subnet.vnet, bits)
@@ -188,7 +112,7 @@ class Network:
         vnet = self._tenant.vnets.get(key(subnet.vnet))
         past = vnet is not None and bits == V4 and self._wan.internet_security_off(vnet)
         reasons = ("hub-internet-security-off",) if past else ()
-        return _Place(subnet, view, ways, tuple(lists), admin_rules, own, subnet.nsg, {}, hops, reasons)
+        return Place(subnet, view, ways, tuple(lists), admin_rules, own, subnet.nsg, {}, hops, reasons)
 
     def _nsg(self, nsg_id: str, bits: int) -> LineList | None:
         asked = (key(nsg_id), bits)
@@ -203,500 +127,3 @@ class Network:
             rules = self._tenant.admin_rules.get(asked[0])
             self._admin[asked] = admin(rules, self.tags, bits) if rules is not None else None
         return self._admin[asked]
-
-
-_NO_GROUPS: frozenset[str] = frozenset()
-_NO_SUBNET = Outbound("unknown", gap="subnet")
-# An appliance whose own subnet routes to itself sends its own packets round in a circle.
-_LOOP = Way("none", "none", blocked="route", reasons=("routing-loop",))
-
-
-class _Join:
-    """One joint evaluation."""
-
-    def __init__(
-        self,
-        network: Network,
-        place: _Place,
-        nic: Nic,
-        own: LineList | None,
-        source: int | None,
-        groups: frozenset[str],
-        outbound: Outbound,
-        configuration: IpConfiguration,
-    ) -> None:
-        self.network = network
-        self.tenant = network._tenant
-        self.place = place
-        self.nic = nic
-        self.own = own
-        self.source = source
-        self.groups = groups
-        self.outbound = outbound
-        self.bits = configuration.version
-        self.ways = tuple(
-            (part, _LOOP if configuration.private_ip in part.hop.ips else way) for part, way in place.ways
-        )
-        self.everything = place.view.internet
-        self.nothing = EMPTY[self.bits]
-        self.reasons: list[str] = list(place.reasons)
-        self.gaps: list[str] = list(place.view.gaps)
-        self.steps: list[Step] = []
-        self.inferred = False
-
-    def egress(self) -> Egress:
-        if self.place.subnet is None:
-            self.note("subnet-not-seen", gap=f"subnets of {self.nic.id}")
-        rules, rules_code, rules_by = self._rules()
-        gates = [*rules, *self._routes()]
-        paths, firewall_gate, firewall_code, firewall_rule = self._firewalls()
-        gates.append(firewall_gate)
-        outcome, decided_by, decided_id, allowed, unknown = settle(gates, self.everything)
-        names = firewall_gate.names
-        if outcome == UNKNOWN and names:
-            self.gaps.extend(f"fqdn {name}" for name in names)
-        possible = allowed | unknown
-        slices = tuple(
-            Slice(
-                s.addresses & possible,
-                s.path,
-                s.kind,
-                s.label,
-                not (s.addresses & unknown),
-                s.firewall_id,
-                s.appliances,
-            )
-            for s in paths
-            if s.addresses & possible or (names and outcome == RESTRICTED and s.firewall_id)
-        )
-        path, detail = _headline(paths)
-        firewall_id = next((s.firewall_id for s in paths if s.firewall_id), "")
-        direct = any(w.path == DIRECT for _, w in self.ways)
-        leg = next((w for _, w in self.ways if w.egress_id), None)
-        view = self.place.view
-        asked = self._admin_rules_asked()
-        if not asked and self.network.may_have_admin_rules(subscription_of(self.nic.id)):
-            self.note("admin-rules-not-asked")
-        if view.effective:
-            self.note("effective-routes-used")
-        if view.differs:
-            self.note("effective-differs")
-        if path == "mixed":
-            self.note("mixed-paths")
-        return Egress(
-            path=path,
-            path_detail=detail or self._route_label(),
-            via_azure_firewall=_via(paths),
-            firewall_id=firewall_id,
-            rules=rules_code,
-            rules_decided_by=rules_by,
-            firewall_rules=firewall_code,
-            firewall_rule=firewall_rule,
-            outcome=outcome,
-            decided_by=decided_by,
-            decided_id=decided_id,
-            internet=self.everything,
-            allowed=allowed,
-            unknown=unknown,
-            slices=slices,
-            paths=paths,
-            names=names,
-            allowed_names=self._shown(allowed, names) if outcome == RESTRICTED else (),
-            egress_id=leg.egress_id if leg and not direct else "",
-            egress_ip=leg.egress_ip if leg and not direct else "",
-            reasons=tuple(dict.fromkeys(self.reasons)),
-            gaps=tuple(dict.fromkeys(self.gaps)),
-            steps=tuple(self.steps),
-            inferred=self.inferred,
-            direct=direct,
-            admin_rules_asked=asked,
-        )
-
-    def _admin_rules_asked(self) -> bool:
-        """Whether Azure told which security admin rules hold; without a subnet there is nobody to ask."""
-        answers = self.tenant.effective_nsgs.get(key(self.nic.id), ())
-        seen = self.place.subnet is None or self.place.admin is not None
-        return seen or any(answer.gate == "admin-rule" for answer in answers)
-
-    def note(self, *reasons: str, gap: str = "") -> None:
-        self.reasons.extend(reasons)
-        if gap:
-            self.gaps.append(gap)
-
-    # ---- rules
-
-    def _rules(self) -> tuple[list[Gate], str, str]:
-        """The three rule gates, their joint code and the id of the rule that decides."""
-        lists = self._lists()
-        gates: list[Gate] = []
-        passing, allowed = self.everything, self.nothing
-        bypassed = self.nothing  # where an AlwaysAllow may hold, so that no NSG's Deny is certain
-        bypass: Ruling | None = None
-        deciders: dict[str, Ruling] = {}
-        for gate, lines, resource_id in lists:
-            if lines is None:
-                gates.append(Gate(gate, resource_id, self.nothing, passing))
-                self.note("nsg-not-seen", "rules-unknown", gap=f"networkSecurityGroups {resource_id}")
-                self.steps.append(Step(gate, UNKNOWN, resource_id, "not read"))
-                continue
-            ruling = lines.decide(self.source, self.groups, self.place.view.vnet_tag)
-            deciders[gate] = ruling
-            self._compare(gate, lines, ruling)
-            held = ruling.held(DENY, NAMED) & passing
-            denied = held - bypassed
-            # Where only an AlwaysAllow is in doubt it matters to what the NSGs deny.
-            own_doubt = ruling.doubtful(DENY) if gate == "admin-rule" else ruling.held(UNDECIDED)
-            undecided = (own_doubt & passing) | (held & bypassed)
-            self._unresolved(ruling, own_doubt & passing)
-            if bypass is not None:
-                self._unresolved(bypass, held & bypassed)
-            decider = ruling.decider(passing, DENY) or ruling.decider(passing, ALLOW) or ruling.decider(passing, ALWAYS)
-            gates.append(Gate(gate, decider.id if decider else resource_id, denied, undecided))
-            self._rule_notes(gate, ruling, resource_id, denied, undecided, passing, lines)
-            always = ruling.held(ALWAYS)
-            if gate == "admin-rule":
-                bypass, bypassed = ruling, ruling.doubtful(ALWAYS)
-            allowed |= always & passing
-            passing = passing - always
-        return gates, *self._rules_code(gates, deciders, allowed)
-
-    def _compare(self, gate: str, lines: LineList, ruling: Ruling) -> None:
-        """Say so where Azure's effective rules deny something else than the NSG as it was read."""
-        static = {"nic-nsg": self.own, "subnet-nsg": self.place.nsg, "admin-rule": self.place.admin}[gate]
-        if static is not None and static is not lines:
-            derived = static.decide(self.source, self.groups, self.place.view.vnet_tag)
-            if derived.held(DENY) != ruling.held(DENY):
-                self.note("effective-differs")
-
-    def _lists(self) -> list[tuple[str, LineList | None, str]]:
-        """(gate, rules, id) in the order a packet meets them; effective rules take the place of what they answer."""
-        place, nic = self.place, self.nic
-        found: dict[str, tuple[LineList | None, str]] = {}
-        if place.admin is not None:
-            found["admin-rule"] = (place.admin, place.subnet.vnet if place.subnet else "")
-        if nic.nsg:
-            found["nic-nsg"] = (self.own, nic.nsg)
-        if place.subnet is None:
-            found["subnet-nsg"] = (None, "")
-        elif place.nsg_id:
-            found["subnet-nsg"] = (place.nsg, place.nsg_id)
-        if self.bits == V4:
-            found.update(self._effective())
-        return [(gate, *found[gate]) for gate in ("admin-rule", "nic-nsg", "subnet-nsg") if gate in found]
-
-    def _effective(self) -> dict[str, tuple[LineList | None, str]]:
-        """What Azure answered for this NIC, by gate. An empty list says nothing: every NSG has its default rules."""
-        answers: dict[str, dict[str, dict[str, Rule]]] = {}
-        for answer in self.tenant.effective_nsgs.get(key(self.nic.id), ()):
-            if answer.nsg.rules:
-                rules = answers.setdefault(answer.gate, {}).setdefault(answer.nsg.id, {})
-                rules.update({rule.id: rule for rule in answer.nsg.rules})
-        found: dict[str, tuple[LineList | None, str]] = {}
-        for gate, groups in answers.items():
-            self.note("effective-rules-used")
-            if gate == "admin-rule":
-                everyone = sorted((r for rules in groups.values() for r in rules.values()), key=lambda r: r.priority)
-                found[gate] = (admin(everyone, self.network.tags, self.bits), next(iter(groups)))
-                continue
-            lists = {
-                group: nsg(sorted(rules.values(), key=lambda r: r.priority), self.network.tags, self.bits)
-                for group, rules in groups.items()
-            }
-            speaking = [group for group, lines in lists.items() if lines] or list(lists)
-            found[gate] = (lists[speaking[0]] if len(speaking) == 1 else None, speaking[0])
-        return found
-
-    def _rule_notes(
-        self,
-        gate: str,
-        ruling: Ruling,
-        resource_id: str,
-        denied: AddressSet,
-        undecided: AddressSet,
-        passing: AddressSet,
-        lines: LineList,
-    ) -> None:
-        if ruling.source_ports:
-            self.note("source-port-rule")
-            self.inferred = True
-        self._excerpt(ruling)
-        if gate != "admin-rule" and self.place.view.vnet_tag.definite:
-            without = lines.decide(self.source, self.groups, VnetTag.private(self.bits))
-            if without.held(DENY) != ruling.held(DENY):
-                self.note("virtualnetwork-tag-holds-default-route")
-                self.inferred = True
-        outcome = "deny" if passing <= denied else "partial" if denied else "unknown" if undecided else "allow"
-        decider = ruling.decider(passing, *((DENY,) if denied else (ALLOW, ALWAYS, PASS)))
-        if decider and decider.id:
-            what = f" deny {self._briefly(decider.addresses & passing)}" if outcome == "partial" else ""
-            self.steps.append(Step(gate, outcome, decider.id, decider.label + what))
-        elif gate != "admin-rule":
-            self.steps.append(Step(gate, outcome, resource_id, name_of(resource_id)))
-        if gate == "admin-rule" and denied:
-            self.note("admin-rule-denies")
-        elif gate == "admin-rule" and ruling.held(ALWAYS):
-            self.note("admin-rule-allows")
-
-    def _unresolved(self, ruling: Ruling, within: AddressSet) -> None:
-        """Name what leaves some of these destinations unknown."""
-        for text in ruling.unresolved_in(within):
-            self.note(reason_of(text), gap=text)
-
-    def _excerpt(self, ruling: Ruling) -> None:
-        """Say so where the shipped excerpt of service tags had to stand for the tenant's own list."""
-        if ruling.excerpt:
-            self.note("tag-excerpt")
-            self.inferred = True
-
-    def _rules_code(self, gates: list[Gate], rulings: dict[str, Ruling], always: AddressSet) -> tuple[str, str]:
-        if not gates:
-            self.note("no-nsg")
-            return "allow", ""
-        outcome, _, gate_id, allowed, _ = settle(gates, self.everything)
-        code = {OPEN: "allow", RESTRICTED: "partial", BLOCKED: "deny", UNKNOWN: "unknown"}[outcome]
-        self.note(
-            {"allow": "rules-allow", "partial": "rules-partial", "deny": "rules-deny", "unknown": "rules-unknown"}[code]
-        )
-        if code in ("deny", "partial"):
-            return code, gate_id
-        if code == "unknown":
-            return code, next((g.id for g in gates if g.unknown), "")
-        if always and always == self.everything:
-            decider = rulings["admin-rule"].decider(always, ALWAYS)
-            return code, decider.id if decider else ""
-        for name in ("subnet-nsg", "nic-nsg", "admin-rule"):
-            if name in rulings and (decider := rulings[name].decider(allowed, ALLOW, ALWAYS)):
-                return code, decider.id
-        return code, ""
-
-    # ---- routes and outbound
-
-    def _routes(self) -> list[Gate]:
-        denied: dict[str, list[AddressSet]] = {"route": [], "egress": []}
-        undecided: dict[str, list[AddressSet]] = {"route": [], "egress": []}
-        ids = {"route": "", "egress": ""}
-        if self.place.subnet is None:
-            undecided["route"].append(self.everything)
-        for part, way in self.ways:
-            self._route_step(part, way)
-            gate, decided = way.blocked, way.id or part.id
-            if way.path == DIRECT:
-                gate = "egress" if self.outbound.path == "none" else ""
-                decided = self.outbound.decided
-                if self.outbound.path == "unknown":
-                    undecided["egress"].append(part.addresses)
-            elif way.unknown:
-                undecided["route"].append(part.addresses)
-            denied["route"].append(way.lost & part.addresses)
-            undecided["route"].append(way.elsewhere & part.addresses)
-            if way.lost & part.addresses:
-                ids["route"] = ids["route"] or way.id
-            if gate:
-                denied[gate].append(part.addresses)
-                ids[gate] = ids[gate] or (decided if gate == "egress" else part.id or decided)
-            shut, doubtful, closed_by = self._inbound(part, way)
-            denied["route"].append(shut)
-            undecided["route"].append(doubtful)
-            if shut:
-                ids["route"] = ids["route"] or closed_by
-        return [
-            Gate(g, ids[g], AddressSet.union(denied[g], self.bits), AddressSet.union(undecided[g], self.bits))
-            for g in ("route", "egress")
-        ]
-
-    def _route_step(self, part: RoutePart, way: Way) -> None:
-        self.note(*way.reasons)
-        self.gaps.extend(way.gaps)
-        self.inferred |= way.inferred
-        target = name_of(way.id) if way.id else way.path
-        outcome = "deny" if way.blocked else UNKNOWN if way.unknown else way.path
-        shown = f"{part.label} -> {part.hop.kind} {' '.join(part.hop.ips) or target}"
-        self.steps.append(Step("route", outcome, part.id, shown))
-        if way.legs:
-            self.steps += [Step("next-hop", p, i, f"{ip} {name_of(i)}".rstrip()) for ip, p, i in way.legs]
-        elif way.id and part.hop.kind in (APPLIANCE, FIREWALL):
-            self.steps.append(Step("next-hop", outcome, way.id, name_of(way.id)))
-        if way.path == DIRECT:
-            self.note(*part.hop.reasons, *self.outbound.reasons, gap=self.outbound.gap)
-            self.inferred |= self.outbound.inferred
-            if self.outbound.path == "none" and not self.outbound.reasons:
-                self.note("no-egress")
-        elif way.path not in ("unknown", "none"):
-            self.note(*(r for r in part.hop.reasons if r not in way.reasons))
-
-    def _inbound(self, part: RoutePart, way: Way) -> tuple[AddressSet, AddressSet, str]:
-        """What no appliance lets in for certain, what perhaps none does, and the id of a list that keeps it out."""
-        shut, doubtful, closed_by = (part.addresses, self.nothing, "") if way.inbound else (self.nothing,) * 2 + ("",)
-        for appliance in way.inbound:
-            denied = maybe = self.nothing
-            passing = part.addresses
-            for inbound in appliance:
-                if inbound.lines is None:
-                    maybe |= passing
-                    self.note("nsg-not-seen", gap=f"networkSecurityGroups {inbound.id}")
-                    continue
-                ruling = inbound.lines.decide(self.source, _NO_GROUPS, inbound.vnet)
-                if not closed_by and ruling.held(DENY) & passing:
-                    closed_by = inbound.id
-                denied |= ruling.held(DENY) & passing
-                maybe |= ruling.held(UNDECIDED) & passing
-                passing = passing - ruling.held(ALWAYS)
-            shut, doubtful = shut & denied, (shut | doubtful) & (denied | maybe)
-        if shut:
-            self.note("appliance-inbound-denied")
-            self.inferred = True
-            self.steps.append(Step("next-hop", "deny", closed_by, f"inbound {name_of(closed_by)}"))
-        return shut, doubtful - shut, closed_by
-
-    def _route_label(self) -> str:
-        return "; ".join(dict.fromkeys(part.label for part, _ in self.ways))
-
-    # ---- firewalls
-
-    def _firewalls(self) -> tuple[tuple[Slice, ...], Gate, str, str]:
-        """The slices by path, the firewall's gate, its code and the deciding rule."""
-        denied, unknown = self.nothing, self.nothing
-        names: tuple[str, ...] = ()
-        asked, rule = self.nothing, ""
-        slices = []
-        for part, way in self.ways:
-            slices.append(self._slice(part, way))
-            if way.firewall is None:
-                continue
-            asked |= part.addresses
-            refused, undecided, hosts, rule_id = self._firewall(way, part.addresses)
-            denied, unknown = denied | refused, unknown | undecided
-            names, rule = (*names, *hosts), rule or rule_id
-        if self.place.subnet is None:
-            slices.append(Slice(self.everything, "unknown", "unknown", "subnet not read", False))
-        code = ""
-        if asked:
-            code = "deny" if asked <= denied and not names else "allow" if not denied and not unknown else "partial"
-            if unknown and not (denied and asked - denied - unknown):
-                code = "unknown"
-            note = {"allow": "firewall-allows", "deny": "firewall-denies", "partial": "firewall-partial"}
-            self.note(note.get(code, "firewall-rules-not-seen"))
-            what = f" allow {self._briefly(asked - denied - unknown, names)}" if code == "partial" else ""
-            self.steps.append(Step("firewall", code, rule, _tail(rule) + what))
-        return tuple(slices), Gate("firewall", rule, denied, unknown, names), code, rule
-
-    def _firewall(self, way: Way, addresses: AddressSet) -> tuple[AddressSet, AddressSet, tuple[str, ...], str]:
-        firewall = way.firewall
-        if firewall is None:
-            return self.nothing, self.nothing, (), ""
-        rules = self.network._firewall_rules
-        ruling = rules.lines(firewall).decide(self.source, _NO_GROUPS, VnetTag.private())
-        private = rules.never_translated(firewall) & addresses
-        denied = ruling.held(DENY, NAMED) & addresses
-        allowed = ruling.held(ALLOW) & addresses
-        if private:
-            self.note("firewall-no-snat")
-        if rules.threat_intelligence(firewall):
-            self.note("threat-intelligence")
-        if ruling.names:
-            self.note("firewall-fqdn")
-        self._excerpt(ruling)
-        self._unresolved(ruling, addresses)
-        best = ruling.decider(addresses, ALLOW) if allowed else ruling.decider(addresses, DENY)
-        rule = best.id if best else ""
-        if not rule and ruling.names:
-            rule = self._named_rule(way)
-        return denied | private, ruling.held(UNDECIDED) & addresses, ruling.names, rule or firewall.id
-
-    def _named_rule(self, way: Way) -> str:
-        lines = self.network._firewall_rules.lines(way.firewall) if way.firewall else None
-        return lines.naming(self.source) if lines is not None else ""
-
-    def _slice(self, part: RoutePart, way: Way) -> Slice:
-        path, kind = way.path, way.kind
-        if path == DIRECT:
-            path = self.outbound.path
-            kind = DIRECT if path not in ("none", "unknown") else path
-        return Slice(
-            part.addresses,
-            path,
-            kind,
-            f"{part.label}: {', '.join(f'{ip} {p}' for ip, p, _ in way.legs)}" if way.legs else part.label,
-            not way.unknown,
-            way.firewall.id if way.firewall else way.id if way.path in ("azure-firewall", "mixed") else "",
-            way.appliances,
-        )
-
-    def _briefly(self, addresses: AddressSet, names: tuple[str, ...] = ()) -> str:
-        """Destinations for one line of the trail."""
-        return " ".join(self._shown(addresses, names, 4))
-
-    def _shown(self, allowed: AddressSet, names: tuple[str, ...], most: int = _MOST_SHOWN) -> tuple[str, ...]:
-        """Destinations as a person reads them: a tag's name, prefixes, or everything but a few."""
-        if names and not allowed:
-            return names
-        tag = self.network.tags.name_of(allowed)
-        if tag:
-            return (tag, *names)
-        missing = self.everything - allowed
-        but = self.network.tags.name_of(missing)
-        if but:
-            return (f"Internet except {but}", *names)
-        if len(missing.spans) < len(allowed.spans):
-            return (f"Internet except {' '.join(_first(missing, most))}", *names)
-        return (*_first(allowed, most), *names)
-
-
-def _first(addresses: AddressSet, most: int) -> list[str]:
-    """The first prefixes of a set, with a mark where there are more."""
-    shown = list(islice(addresses.prefixes(), most + 1))
-    return shown if len(shown) <= most else [*shown[:most], "…"]
-
-
-def _tail(rule_id: str) -> str:
-    """The last three names of a firewall rule's id: group, collection, rule."""
-    return "/".join(rule_id.split("/")[-3:]) if rule_id else ""
-
-
-def settle(gates: list[Gate], everything: AddressSet) -> tuple[str, str, str, AddressSet, AddressSet]:
-    """(outcome, deciding gate, its id, allowed, unknown) of gates in the packet's order.
-
-    A definite deny is an answer whatever else is unknown; else what is unknown leaves the whole unknown, unless some
-    destinations are let out for certain and some are not.
-    """
-    possible = everything
-    unknown = everything - everything
-    first: Gate | None = None
-    for gate in gates:
-        denied = gate.denied & possible
-        if denied and first is None:
-            first = gate
-        before, possible = possible, possible - gate.denied
-        if not possible:
-            if gate.names and before == everything and not (unknown & before):
-                return RESTRICTED, gate.name, gate.id, possible, possible
-            if gate.names:
-                return UNKNOWN, "visibility", gate.id, possible, before
-            return BLOCKED, gate.name, gate.id, possible, possible
-        unknown = unknown | gate.unknown
-    unknown = unknown & possible
-    allowed = possible - unknown
-    if unknown and not (allowed and first):
-        return UNKNOWN, "visibility", "", allowed, unknown
-    if first is not None:
-        return RESTRICTED, first.name, first.id, allowed, unknown
-    return OPEN, "", "", allowed, unknown
-
-
-def _headline(paths: tuple[Slice, ...]) -> tuple[str, str]:
-    """The path code of the row, and which destinations go which way where there are several."""
-    kinds = dict.fromkeys(s.path for s in paths if s.path != "none")
-    if not kinds:
-        return "none", ""
-    if len(paths) == 1:
-        return paths[0].path, paths[0].label if paths[0].path == "mixed" else ""
-    detail = "; ".join(f"{s.label} -> {s.path}" for s in paths)
-    return (next(iter(kinds)) if len(kinds) == 1 else "mixed"), detail
-
-
-def _via(paths: tuple[Slice, ...]) -> str:
-    through = [s for s in paths if s.path == "azure-firewall"]
-    others = [s for s in paths if s.path not in ("azure-firewall", "none")]
-    if through or any(s.firewall_id for s in others):
-        return "partly" if others else "yes"
-    return "unknown" if any(s.path == "unknown" and s.kind == "unknown" for s in others) else "no"
