@@ -26,7 +26,7 @@ from auditor.report.styles import (
     height,
     lines,
 )
-from auditor.report.tables import SEEN, Content
+from auditor.report.tables import Content, unread
 
 _COLUMNS = 14  # of the grid, after a margin
 _WIDTH = 10.3  # characters of a grid column
@@ -122,22 +122,10 @@ def _print(sheet: Any, page: _Page, rows: list[int]) -> None:
 
 def _head(page: _Page, styles: Styles, content: Content) -> int:
     report, text = content.report, content.labels.text
-    time = moment(report.scanned_at)
-    facts = [
-        text("tenant", tenant=report.tenant_id),
-        report.cloud,
-        text("scanned", time=f"{time:%Y-%m-%d %H:%M}" if time else report.scanned_at),
-        text("edition", edition=report.edition),
-        text("tool", version=report.version),
-    ]
-    if report.snapshot:
-        facts.append(text("snapshot", snapshot=report.snapshot))
-    if report.origin == "composed":
-        facts.append(text("composed"))
     page.put(0, 1, text("title"), styles.of(font_size=22, bold=True, font_color=NAVY, valign="vcenter"))
     page.height(0, 38)
-    page.put(1, 1, "  ·  ".join(facts), styles.of(font_size=10, font_color=MUTED))
-    missing = sum(row.status not in SEEN for row in report.coverage) or content.figures.gaps
+    page.put(1, 1, "  ·  ".join(content.facts()), styles.of(font_size=10, font_color=MUTED))
+    missing = unread(report, content.figures)
     if missing:
         look = styles.of(font_size=10, bold=True, font_color=BADGES["risk"]["medium"][1])
         page.put(2, 1, text("incomplete", count=missing), look, link="internal:'Coverage'!A1")

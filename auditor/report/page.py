@@ -31,7 +31,7 @@ from auditor.report.cells import moment, visible, web_link
 from auditor.report.columns import COLUMNS, Column, Context
 from auditor.report.content import Words
 from auditor.report.rows import SUPPRESSIONS
-from auditor.report.tables import SEEN, STATUSES, Content, Table
+from auditor.report.tables import STATUSES, Content, Table, unread
 
 _SCRIPTS = ("dom.js", "store.js", "address.js", "grid.js", "charts.js", "vm.js", "views.js", "main.js")
 _STYLES = ("vendor/slick.grid.css", "page.css")
@@ -117,10 +117,10 @@ def _json(value: object) -> str:
 
 def _run(content: Content) -> dict[str, object]:
     report, labels = content.report, content.labels
-    missing = sum(row.status not in SEEN for row in report.coverage) or content.figures.gaps
+    missing = unread(report, content.figures)
     return {
         "lang": report.lang,
-        "facts": [visible(fact) for fact in _facts(content)],
+        "facts": [visible(fact) for fact in content.facts()],
         "missing": missing,
         "suppressed": content.figures.suppressed,
         "tiles": _tiles(content),
@@ -134,23 +134,6 @@ def _run(content: Content) -> dict[str, object]:
         "codes": _codes(content),
         "sources": {name: (source.title, web_link(source.url), source.says) for name, source in sources().items()},
     }
-
-
-def _facts(content: Content) -> list[str]:
-    report, text = content.report, content.labels.text
-    time = moment(report.scanned_at)
-    facts = [
-        text("tenant", tenant=report.tenant_id),
-        report.cloud,
-        text("scanned", time=f"{time:%Y-%m-%d %H:%M}" if time else report.scanned_at),
-        text("edition", edition=report.edition),
-        text("tool", version=report.version),
-    ]
-    if report.snapshot:
-        facts.append(text("snapshot", snapshot=report.snapshot))
-    if report.origin == "composed":
-        facts.append(text("composed"))
-    return facts
 
 
 def _tiles(content: Content) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from auditor.diff import Change
+from auditor.report.cells import moment
 from auditor.report.changes import CHANGE_COLUMNS
 from auditor.report.columns import (
     ACTION_COLUMNS,
@@ -63,6 +64,28 @@ class Content:
     figures: Figures
     tables: tuple[Table[Any], ...]
     trend: tuple[Entry, ...] = ()  # the runs before and this one, oldest first
+
+    def facts(self) -> list[str]:
+        """What the run says of itself: tenant, cloud, time, edition, version and where it was read from."""
+        report, text = self.report, self.labels.text
+        time = moment(report.scanned_at)
+        said = [
+            text("tenant", tenant=report.tenant_id),
+            report.cloud,
+            text("scanned", time=f"{time:%Y-%m-%d %H:%M}" if time else report.scanned_at),
+            text("edition", edition=report.edition),
+            text("tool", version=report.version),
+        ]
+        if report.snapshot:
+            said.append(text("snapshot", snapshot=report.snapshot))
+        if report.origin == "composed":
+            said.append(text("composed"))
+        return said
+
+
+def unread(report: Report, counted: Figures) -> int:
+    """How many listings could not be read whole."""
+    return sum(row.status not in SEEN for row in report.coverage) or counted.gaps
 
 
 def _homes(report: Report) -> dict[str, str]:

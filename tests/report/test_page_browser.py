@@ -227,9 +227,10 @@ def test_one_subscription(page, contoso):
     """A reader finds the own subscription in the menu, chooses it, and the address keeps the choice."""
     go(page, "tab=vms")
     page.click(".of-subscription_id summary")
-    page.js(
-        "[...document.querySelectorAll('.of-subscription_id .choice')].find((one) => one.innerText.startsWith('contoso-labs')).querySelector('input').click()"
-    )
+    choice = "[...document.querySelectorAll('.of-subscription_id .choice')].find((one) => one.innerText.startsWith('contoso-labs'))"
+    page.until(f"return Boolean({choice})")
+    page.js(f"{choice}.querySelector('input').click()")
+    page.until("return location.hash.includes('subscription_id')")
     wanted = [row for row in contoso.vms if row["subscription"] == "contoso-labs"]
     assert sorted(shown(page)) == sorted(row["vm"] for row in wanted)
     assert page.js("return location.hash") == f"#tab=vms&subscription_id={wanted[0]['subscription_id']}"
