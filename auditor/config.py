@@ -96,14 +96,15 @@ class Scope(_Table, frozen=True):
     def holds(self, subscription_id: str, name: str, quota_id: str = "", tags: Mapping[str, str] | None = None) -> bool:
         """Whether a subscription is in scope, as far as these tell: what is below a management group is not to be seen
         from them."""
-        names = (subscription_id.lower(), name.lower())
-
-        def named(patterns: Iterable[str]) -> bool:
-            return any(fnmatchcase(each, pattern.lower()) for pattern in patterns for each in names)
-
+        names = (subscription_id, name)
         everything = not self.subscriptions or bool(self.management_groups)
-        chosen = not named(self.exclude) and (everything or named(self.subscriptions))
+        chosen = not named(self.exclude, *names) and (everything or named(self.subscriptions, *names))
         return chosen and narrowed(quota_id, tags or {}, self.tags, self.offers)
+
+
+def named(patterns: Iterable[str], *names: str) -> bool:
+    """Whether an id, a name or a pattern fits any of these names, without regard to case."""
+    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns for name in names)
 
 
 def narrowed(quota_id: str, tags: Mapping[str, str], wanted: Iterable[str], offers: Collection[str]) -> bool:

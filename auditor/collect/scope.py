@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from auditor.collect import listings
 from auditor.collect.options import CollectOptions
 from auditor.collect.reader import Document, Reader, read
-from auditor.config import narrowed
+from auditor.config import named, narrowed
 from auditor.errors import AuditorError, UsageError
 from auditor.model.finding import Gap
 from auditor.model.ids import name_of
@@ -106,15 +106,11 @@ def _nothing(gaps: tuple[Gap, ...]) -> str:
 
 def chosen(document: Document, options: CollectOptions, members: Container[str]) -> bool:
     """Whether a subscription is in scope; `members` are the ids of those below the chosen management groups."""
-    names = {name_of(document.id).lower(), (document.display_name or "").lower()}
-
-    def named(patterns: Iterable[str]) -> bool:
-        return any(fnmatchcase(name, pattern.lower()) for pattern in patterns for name in names)
-
-    if named(options.exclude) or not _narrow(document, options):
+    names = name_of(document.id), document.display_name or ""
+    if named(options.exclude, *names) or not _narrow(document, options):
         return False
     everything = not options.subscriptions and not options.management_groups
-    return everything or any(name in members for name in names) or named(options.subscriptions)
+    return everything or any(name.lower() in members for name in names) or named(options.subscriptions, *names)
 
 
 def _narrow(document: Document, options: CollectOptions) -> bool:
