@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from msgspec import Struct
@@ -20,7 +20,7 @@ from auditor.network.outbound import Outbound
 from auditor.platform import CONDITIONAL, Outcome, Platform, Sender
 from auditor.policy import actions
 from auditor.policy.editions import DIRECT, restarted_since
-from auditor.policy.facts import Billing, Evidence, SubscriptionFacts
+from auditor.policy.facts import Billing, Evidence, Intent, SubscriptionFacts
 from auditor.policy.risk import risk
 from auditor.policy.subscription import caveats, subscription_facts
 
@@ -49,6 +49,8 @@ class Audit:
         self.network = Network(tenant)
         self._platform = Platform(edition, self.facts, self._appliance)
         self._facts: dict[str, SubscriptionFacts] = {}
+        self._conclusions: dict[tuple[int, str], _Conclusion] = {}
+        self._ways_shown: dict[tuple[int, str, str], _Way] = {}
         self._doubts: dict[str, tuple[str, ...]] = {}
 
     def findings(self) -> Iterator[Finding]:
@@ -97,18 +99,33 @@ class Audit:
         """The row of a VM."""
         primary, others, missing = self._interfaces(vm)
         facts = self.facts(subscription_of(vm.id))
+        tags = vm.tags or self._scale_set_tags(vm)
+        intent = self._config.intent(vm.id, tags)
         if primary is None:
-            return self._row(vm, facts, self._without_nic(vm, missing), None, ())
-        sights = [self._sight(vm, facts, nic, c) for nic, c in others]
+            conclusion = self._conclude(self._without_nic(vm, missing), facts, intent)
+            return self._row(vm, tags, facts, conclusion, None)
         first = self._sight(vm, facts, *primary)
+        if not missing and not others and len(first.nic.configurations) == 1:
+            return self._row(vm, tags, facts, self._alone(first, facts, intent), first)
+        sights = [self._sight(vm, facts, nic, c) for nic, c in others]
         result = _Result.of(first)
         self._second_way(result, first, sights, missing)
         result.ipv6 = self._ipv6(vm, facts, dict.fromkeys(s.nic for s in (first, *sights)))
         shown = [first, *(s for s in sights if s.configuration.primary and s.nic is not first.nic)]
         nics = tuple(
-            _nic_row(vm, s, s is first, self._ipv6(vm, facts, [s.nic])) for s in (shown if len(shown) > 1 else ())
+            self._nic_row(vm, s, s is first, self._ipv6(vm, facts, [s.nic])) for s in (shown if len(shown) > 1 else ())
         )
-        return self._row(vm, facts, result, first, nics)
+        return self._row(vm, tags, facts, self._conclude(result, facts, intent), first, nics)
+
+    def _alone(self, sight: _Sight, facts: SubscriptionFacts, intent: Intent) -> _Conclusion:
+        """The conclusion on a VM with one IP configuration: the same for all that share an outcome and an intent."""
+        asked = (id(sight.outcome), intent)  # an outcome lives, and belongs to one subscription, as long as the audit
+        known = self._conclusions.get(asked)
+        if known is None:
+            result = _Result.of(sight)
+            result.ipv6 = "none"
+            known = self._conclusions[asked] = self._conclude(result, facts, intent)
+        return known
 
     def _interfaces(
         self, vm: VirtualMachine
@@ -200,38 +217,48 @@ class Audit:
 
     # ---- the row
 
-    def _row(
-        self,
-        vm: VirtualMachine,
-        facts: SubscriptionFacts,
-        result: _Result,
-        sight: _Sight | None,
-        nics: tuple[NicFinding, ...],
-    ) -> Finding:
-        tags = vm.tags or self._scale_set_tags(vm)
-        intent = self._config.intent(vm.id, tags)
-        level = risk(result.smtp, result.decided_by, intent, self._config.risk.overrides)
+    def _conclude(self, result: _Result, facts: SubscriptionFacts, intent: Intent) -> _Conclusion:
+        """What an outcome means for its subscription and its owner: risk, action and every reason for them."""
+        overrides = self._config.risk.overrides
+        level = risk(result.smtp, result.decided_by, intent, overrides)
+        outcome = (result.smtp, result.decided_by)
         if result.ipv6 in (OPEN, RESTRICTED) and result.smtp not in (OPEN, RESTRICTED):
             result.reasons.append("ipv6-bypass")
-            level = max(level, risk(result.ipv6, "", intent, self._config.risk.overrides), key=_RISKS.index)
+            level = max(level, risk(result.ipv6, "", intent, overrides), key=_RISKS.index)
+            if intent != "sender":
+                outcome = (result.ipv6, "")  # the way that is open is the one to act on
         elif result.ipv6 in (OPEN, RESTRICTED):
             result.reasons.append("ipv6-open")
-        if not facts.quota_id and subscription_of(vm.id) not in self._tenant.subscriptions:
+        if not facts.quota_id and facts.subscription_id.lower() not in self._tenant.subscriptions:
             result.reasons.append("subscription-not-seen")
         if self._tenant.cloud != "AzureCloud":
             result.reasons.append("sovereign-cloud")
         result.reasons.extend(self._caveats(facts))
-        verdict = sight.outcome.verdict if sight else None
-        outcome = (result.smtp, result.decided_by)
-        if "ipv6-bypass" in result.reasons and intent != "sender":
-            outcome = (result.ipv6, "")  # the way that is open is the one to act on
-        action = actions.choose(*outcome, result.platform, intent, result.cause)
+        return _Conclusion(
+            result,
+            intent,
+            level,
+            actions.choose(*outcome, result.platform, intent, result.cause),
+            tuple(dict.fromkeys(r for r in result.reasons if r)),
+            tuple(dict.fromkeys(g for g in result.gaps if g)),
+        )
+
+    def _row(
+        self,
+        vm: VirtualMachine,
+        tags: Mapping[str, str],
+        facts: SubscriptionFacts,
+        conclusion: _Conclusion,
+        sight: _Sight | None,
+        nics: tuple[NicFinding, ...] = (),
+    ) -> Finding:
+        result, action, reasons = conclusion.result, conclusion.action, conclusion.reasons
         configuration = sight.configuration if sight else None
         firewall_id = sight.egress.firewall_id if sight else ""
         flag = sight.nic.allow_port_25_out if sight else None
+        verdict = sight.outcome.verdict if sight else None
         subnet = self._tenant.subnets.get(key(configuration.subnet)) if configuration else None
-        reasons = tuple(dict.fromkeys(r for r in result.reasons if r))
-        steps = _steps(sight) if sight else ()
+        way = self._way(sight) if sight else _Way("", "", (), f"{result.decided_by} {result.smtp}")
         held = self._config.suppression(vm.id, reasons, self._today)
         target = self._target(action, vm, sight, result)
         # Where nothing was out of sight, what leaves the row unknown is what would settle it.
@@ -248,7 +275,7 @@ class Audit:
             power_state=vm.power_state,
             created=vm.created,
             owner=self._config.owner(tags),
-            intent=intent,
+            intent=conclusion.intent,
             quota_id=facts.quota_id,
             offer_class=facts.offer_class,
             registered=facts.registered,
@@ -263,8 +290,8 @@ class Audit:
             via_azure_firewall=result.via,
             firewall_id=firewall_id,
             firewall_subscription_id=subscription_of(firewall_id),
-            egress_id=_egress_id(sight) if sight else "",
-            egress_ip=_egress_ip(sight) if sight else "",
+            egress_id=way.id,
+            egress_ip=way.ip,
             rules=result.rules,
             rules_decided_by=sight.egress.rules_decided_by if sight else "",
             firewall_rules=sight.egress.firewall_rules if sight else "",
@@ -277,23 +304,58 @@ class Audit:
             decided_by=result.decided_by,
             allowed_to=result.allowed_to,
             ipv6=result.ipv6,
-            risk=level,
+            risk=conclusion.risk,
             reasons=reasons,
             action_code=action,
             action_target=target,
             doc_url=actions.doc_url(action) or (verdict.doc_url if verdict else ""),
             confidence=result.confidence,
-            gaps=tuple(dict.fromkeys(g for g in result.gaps if g)) or unsettled,
-            trail=_trail(steps) if sight else f"{result.decided_by} {result.smtp}",
+            gaps=conclusion.gaps or unsettled,
+            trail=way.trail,
             suppressed=f"{held.why} ({held.owner or '-'}, until {held.until or '-'})" if held else "",
-            steps=steps,
+            steps=way.steps,
             nics=nics,
         )
+
+    def _way(self, sight: _Sight) -> _Way:
+        """The way out as the row shows it, one for all VMs that are alike and leave by the same address."""
+        asked = (id(sight.outcome), sight.outbound.id, sight.outbound.ip)
+        way = self._ways_shown.get(asked)
+        if way is None:
+            way = self._ways_shown[asked] = _Way.of(sight)
+        return way
 
     def _scale_set_tags(self, vm: VirtualMachine) -> dict[str, str]:
         """An instance without tags of its own goes by those of its scale set."""
         found = self._tenant.scale_sets.get(key(vm.scale_set)) if vm.scale_set else None
         return dict(found.tags) if found else {}
+
+    def _nic_row(self, vm: VirtualMachine, sight: _Sight, primary: bool, ipv6: str) -> NicFinding:
+        egress, outcome, way = sight.egress, sight.outcome, self._way(sight)
+        return NicFinding(
+            vm_id=vm.id,
+            nic_id=sight.nic.id,
+            primary=primary,
+            private_ip=sight.configuration.private_ip,
+            vnet_id=parent_of(sight.configuration.subnet),
+            subnet_id=sight.configuration.subnet,
+            path=egress.path,
+            path_detail=egress.path_detail,
+            via_azure_firewall=egress.via_azure_firewall,
+            firewall_id=egress.firewall_id,
+            egress_id=way.id,
+            egress_ip=way.ip,
+            rules=egress.rules,
+            rules_decided_by=egress.rules_decided_by,
+            firewall_rules=egress.firewall_rules,
+            firewall_rule=egress.firewall_rule,
+            platform=outcome.platform,
+            smtp=outcome.smtp,
+            decided_by=outcome.decided_by,
+            allowed_to=outcome.allowed_to if outcome.smtp == RESTRICTED else (),
+            ipv6=ipv6,
+            trail=way.trail,
+        )
 
     def _target(self, action: str, vm: VirtualMachine, sight: _Sight | None, result: _Result) -> str:
         """The id of the resource that the action touches."""
@@ -390,60 +452,38 @@ class _Result(Struct):
         self.gaps.append(gap)
 
 
-def _egress_id(sight: _Sight) -> str:
-    if sight.egress.egress_id or not sight.egress.direct:
-        return sight.egress.egress_id
-    return sight.outbound.id if sight.outbound.path in DIRECT else ""
+class _Conclusion(Struct, frozen=True):
+    """A result with what it means; shared by VMs that are alike, so the result is not to be changed any more."""
+
+    result: _Result
+    intent: Intent
+    risk: str
+    action: str
+    reasons: tuple[str, ...]
+    gaps: tuple[str, ...]
 
 
-def _egress_ip(sight: _Sight) -> str:
-    if sight.egress.egress_id or not sight.egress.direct:
-        return sight.egress.egress_ip
-    return sight.outbound.ip if sight.outbound.path in DIRECT else ""
+class _Way(Struct, frozen=True):
+    """The last resource and address that a packet leaves by, and all its gates in the packet's order."""
 
+    id: str
+    ip: str
+    steps: tuple[Step, ...]
+    trail: str
 
-def _steps(sight: _Sight) -> tuple[Step, ...]:
-    """The gates in the packet's order, the way out and the platform's last."""
-    steps = [*sight.egress.steps]
-    egress_id, ip = _egress_id(sight), _egress_ip(sight)
-    if sight.egress.direct:
-        shown = f"{sight.outbound.path} {name_of(egress_id)} {ip}".rstrip()
-        steps.append(Step("egress", sight.outbound.path, egress_id or sight.outbound.decided, shown))
-    elif egress_id or ip:
-        steps.append(Step("egress", "allow", egress_id, f"{name_of(egress_id)} {ip}".rstrip()))
-    verdict = sight.outcome.verdict
-    if verdict is not None:
-        steps.append(Step("platform", verdict.verdict, verdict.rule, " ".join(verdict.sources)))
-    return tuple(steps)
-
-
-def _trail(steps: tuple[Step, ...]) -> str:
-    return " > ".join([f"{s.gate} {s.outcome}: {s.detail or s.id}" for s in steps])
-
-
-def _nic_row(vm: VirtualMachine, sight: _Sight, primary: bool, ipv6: str) -> NicFinding:
-    egress, outcome = sight.egress, sight.outcome
-    return NicFinding(
-        vm_id=vm.id,
-        nic_id=sight.nic.id,
-        primary=primary,
-        private_ip=sight.configuration.private_ip,
-        vnet_id=parent_of(sight.configuration.subnet),
-        subnet_id=sight.configuration.subnet,
-        path=egress.path,
-        path_detail=egress.path_detail,
-        via_azure_firewall=egress.via_azure_firewall,
-        firewall_id=egress.firewall_id,
-        egress_id=_egress_id(sight),
-        egress_ip=_egress_ip(sight),
-        rules=egress.rules,
-        rules_decided_by=egress.rules_decided_by,
-        firewall_rules=egress.firewall_rules,
-        firewall_rule=egress.firewall_rule,
-        platform=outcome.platform,
-        smtp=outcome.smtp,
-        decided_by=outcome.decided_by,
-        allowed_to=outcome.allowed_to if outcome.smtp == RESTRICTED else (),
-        ipv6=ipv6,
-        trail=_trail(_steps(sight)),
-    )
+    @classmethod
+    def of(cls, sight: _Sight) -> _Way:
+        """The network's steps, then the way out and the platform."""
+        egress, outbound, verdict = sight.egress, sight.outbound, sight.outcome.verdict
+        egress_id, ip = egress.egress_id, egress.egress_ip
+        if not egress_id and egress.direct:
+            egress_id, ip = (outbound.id, outbound.ip) if outbound.path in DIRECT else ("", "")
+        steps = [*egress.steps]
+        if egress.direct:
+            shown = f"{outbound.path} {name_of(egress_id)} {ip}".rstrip()
+            steps.append(Step("egress", outbound.path, egress_id or outbound.decided, shown))
+        elif egress_id or ip:
+            steps.append(Step("egress", "allow", egress_id, f"{name_of(egress_id)} {ip}".rstrip()))
+        if verdict is not None:
+            steps.append(Step("platform", verdict.verdict, verdict.rule, " ".join(verdict.sources)))
+        return cls(egress_id, ip, tuple(steps), " > ".join(f"{s.gate} {s.outcome}: {s.detail or s.id}" for s in steps))

@@ -13,6 +13,7 @@ from auditor import __version__, decode
 from auditor.audit import Audit
 from auditor.config import Config, Suppression
 from auditor.errors import AuditorError, UsageError
+from auditor.heap import uncollected
 from auditor.model.finding import Finding, Gap
 from auditor.model.ids import subscription_of
 from auditor.model.question import KINDS, SETTLES, permission
@@ -78,9 +79,11 @@ def judge(snapshot: Snapshot, config: Config, edition: str, now: datetime | None
 
     Raises AuditorError where no subscription is in scope: nothing seen is not a clean report.
     """
-    tenant, when = load(snapshot), now or datetime.now(UTC)
-    audit = Audit(tenant, config, edition, when.date())
-    return reported(snapshot, tenant, config, edition, audit, audit.findings(), when)
+    when = now or datetime.now(UTC)
+    with uncollected():
+        tenant = load(snapshot)
+        audit = Audit(tenant, config, edition, when.date())
+        return reported(snapshot, tenant, config, edition, audit, audit.findings(), when)
 
 
 def reported(

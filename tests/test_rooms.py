@@ -19,6 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = {
     "errors": set(),
     "files": set(),
+    "heap": set(),
     "redaction": set(),
     "log": {"redaction", "terminal"},
     "terminal": set(),
@@ -33,7 +34,7 @@ INSIDE = {
     "audit": {"model", "network", "policy", "config", "platform"},
     "words": {"model", "policy", "errors"},
     "diff": {"model", "policy"},
-    "collect": {"model", "decode", "snapshot", "errors", "config", "redaction", "wire", "files"},
+    "collect": {"model", "decode", "snapshot", "errors", "config", "redaction", "wire", "files", "heap"},
     "report": {"model", "policy", "words", "diff", "config", "errors", "files"},
 }
 JUDGING = {"model", "network", "policy", "decode", "platform", "audit"}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from auditor.collect.options import Auth, CollectOptions, CollectResult, Patience, Progress
+from auditor.heap import uncollected
 from auditor.snapshot import Snapshot, SnapshotWriter
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def collect(
     Raises UsageError for a cloud or a name of a subscription that does not exist, AuditorError where there is no
     token, no answer at all or no subscription to read, SnapshotError where the disk does not take it.
     """
-    with _uncollected():
+    with uncollected():  # until the SDK is imported, see Arm.open
         from auditor.collect import live  # takes most of a second: not for those who read a snapshot
 
         return live.run(options, writer, progress, decide)
@@ -42,19 +41,7 @@ def collect_tenants(
     """Collect one tenant, or several into one snapshot; raises as `collect` does."""
     if len(each) == 1:
         return collect(each[0], writer, progress, decide).snapshot
-    with _uncollected():
+    with uncollected():
         from auditor.collect.parts import Here, collect_parts
 
         return collect_parts(each, writer, Here(progress), progress, decide)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the garbage collector until the SDK is imported, see Arm.open."""
-    watched = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if watched:
-            gc.enable()

@@ -50,11 +50,13 @@ class Network:
         bits = configuration.version
         place = self._place(configuration.subnet, bits)
         outbound = _NO_SUBNET if place.subnet is None else self.outbound.of(vm, nic, configuration, place.subnet)
-        parsed = address(configuration.private_ip)
-        source = parsed[0] if parsed and parsed[1] == bits else None
         own = self._nsg(nic.nsg, bits) if nic.nsg else None
         answered = self._tenant.effective_nsgs
         effective = key(nic.id) if answered and key(nic.id) in answered else ""
+        source = None
+        if place.asks_source or effective or (own is not None and own.asks_source):
+            parsed = address(configuration.private_ip)
+            source = parsed[0] if parsed and parsed[1] == bits else None
         groups = frozenset(configuration.application_groups) if configuration.application_groups else _NO_GROUPS
         alike = (
             nic.nsg,
@@ -112,7 +114,8 @@ class Network:
         vnet = self._tenant.vnets.get(key(subnet.vnet))
         past = vnet is not None and bits == V4 and self._wan.internet_security_off(vnet)
         reasons = ("hub-internet-security-off",) if past else ()
-        return Place(subnet, view, ways, tuple(lists), admin_rules, own, subnet.nsg, {}, hops, reasons)
+        asks = any(lines.asks_source for lines in lists)
+        return Place(subnet, view, ways, tuple(lists), admin_rules, own, subnet.nsg, {}, hops, reasons, asks)
 
     def _nsg(self, nsg_id: str, bits: int) -> LineList | None:
         asked = (key(nsg_id), bits)

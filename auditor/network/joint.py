@@ -68,13 +68,14 @@ class Place(Struct):
     subnet: Subnet | None
     view: RouteView
     ways: tuple[tuple[RoutePart, Way], ...]
-    lists: tuple[LineList, ...]  # every list whose ruling hangs on the source address
+    lists: tuple[LineList, ...]  # every list whose ruling may hang on the source address
     admin: LineList | None
     nsg: LineList | None
     nsg_id: str
     egresses: dict[object, Egress]
     hops: frozenset[str] = frozenset()  # addresses of appliances that routes point at
     reasons: tuple[str, ...] = ()
+    asks_source: bool = True  # some list's ruling hangs on the source address
 
 
 class Shared(Struct, frozen=True):

@@ -155,6 +155,11 @@ class LineList:
         """Whether any line concerns TCP 25."""
         return bool(self._lines)
 
+    @property
+    def asks_source(self) -> bool:
+        """Whether any line is for some sources only."""
+        return bool(self._edges)
+
     def segment(self, source: int | None) -> int:
         """Sources with the same number are alike to every line; -1 where the address is not known."""
         return -1 if source is None else bisect_right(self._edges, source)

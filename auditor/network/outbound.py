@@ -48,6 +48,17 @@ class Outbound(Struct, frozen=True):
     inferred: bool = False
 
 
+_DEFAULT = Outbound("default-outbound", reasons=("default-outbound",))
+_DEFAULT_IN_DOUBT = replace(_DEFAULT, inferred=True)
+
+
+class _Surroundings(Struct, frozen=True):
+    """What a subnet brings to all its NICs: its NAT gateway, and the refused listing that may hide a way out."""
+
+    nat: Outbound | None
+    unread: str
+
+
 class OutboundMethods:
     """Outbound methods of the tenant's NICs."""
 
@@ -58,6 +69,7 @@ class OutboundMethods:
         self._pools: dict[str, LoadBalancer] = {}
         self._by_configuration: dict[str, list[str]] = {}
         self._by_address: dict[tuple[str, str], list[str]] = {}
+        self._surroundings: dict[str, _Surroundings] = {}
         for lb in tenant.load_balancers.values():
             for pool in lb.pools:
                 self._pools[key(pool.id)] = lb
@@ -71,9 +83,10 @@ class OutboundMethods:
         if subnet.service_gateway:
             gap = f"serviceGateways {subnet.service_gateway}"
             return Outbound("unknown", decided=subnet.service_gateway, reasons=("unknown-feature",), gap=gap)
+        around = self._around(subnet)
         if configuration.version == V6:
-            return self._as_far_as_read(self._of_v6(configuration, subnet), subnet)
-        nat = self._nat(subnet)
+            return _as_far_as_read(self._of_v6(configuration, subnet), around)
+        nat = around.nat
         if nat is not None and nat.path != "none":
             return nat
         own = self._public_ip(configuration) or self._load_balancer(nic, configuration, subnet)
@@ -82,16 +95,24 @@ class OutboundMethods:
             return Outbound("unknown", decided=nat.decided, reasons=nat.reasons, gap=f"outbound-of {nat.decided}")
         if nat is not None:
             return nat
-        return self._as_far_as_read(own or self._default(vm, nic, configuration, subnet), subnet)
+        return _as_far_as_read(own or self._default(vm, nic, configuration, subnet), around)
 
     def nat_of(self, subnet: Subnet) -> Outbound | None:
         """The NAT gateway that serves a subnet, if one does."""
-        return self._nat(subnet)
+        return self._around(subnet).nat
 
     def public_ip(self, public_ip_id: str) -> str:
         """The address of a public IP, "" where it has none or was not read."""
         found = self._tenant.public_ips.get(key(public_ip_id))
         return found.address if found else ""
+
+    def _around(self, subnet: Subnet) -> _Surroundings:
+        around = self._surroundings.get(subnet.id)
+        if around is None:
+            refused = next((kind for kind in (_NAT, _LB) if self._tenant.refused(kind, subnet.vnet)), "")
+            unread = f"{refused} {subnet.vnet}" if refused else ""
+            around = self._surroundings[subnet.id] = _Surroundings(self._nat(subnet), unread)
+        return around
 
     # ---- NAT gateway
 
@@ -129,7 +150,8 @@ class OutboundMethods:
 
     def _public_ip_of(self, configuration: IpConfiguration) -> str:
         """The id of the public IP; those of a uniform scale set's instance may show in a list of their own only."""
-        return configuration.public_ip or self._instance_ips.get(key(configuration.id), "")
+        listed = self._instance_ips
+        return configuration.public_ip or (listed.get(key(configuration.id), "") if listed else "")
 
     # ---- load balancer
 
@@ -219,29 +241,19 @@ class OutboundMethods:
             # A known issue of the platform: in a pool by address, default outbound access stays.
             return Outbound("default-outbound", reasons=("default-outbound", "internal-lb-by-address"), inferred=True)
         # The NIC's own word is late: it changes when the VM is deallocated only.
-        return Outbound("default-outbound", reasons=("default-outbound",), inferred=nic.default_outbound is False)
-
-    def _as_far_as_read(self, found: Outbound, subnet: Subnet) -> Outbound:
-        """The same, unless a refused listing may hide a NAT gateway of the network or a pool by address.
-
-        These come before default outbound access, and give a way out where there seems to be none.
-        """
-        if found.path not in ("none", "default-outbound"):
-            return found
-        for kind in (_NAT, _LB):
-            if self._tenant.refused(kind, subnet.vnet):
-                path = "unknown" if found.path == "none" else found.path
-                return replace(found, path=path, gap=f"{kind} {subnet.vnet}", inferred=True)
-        return found
+        return _DEFAULT_IN_DOUBT if nic.default_outbound is False else _DEFAULT
 
     def _public_ips(self, vm: VirtualMachine) -> list[PublicIp | str]:
         """All of the VM's IPv4 public IPs, by id where they were not read.
 
         A Standard one on any NIC takes default outbound access away from the whole VM.
         """
-        nics = [self._tenant.nics.get(key(n.id)) for n in vm.nics or ()]
-        named = [self._public_ip_of(c) for n in nics if n for c in n.configurations if c.version == V4]
-        return [self._tenant.public_ips.get(key(i)) or i for i in named if i]
+        found: list[PublicIp | str] = []
+        for reference in vm.nics or ():
+            nic = self._tenant.nics.get(key(reference.id))
+            named = [self._public_ip_of(c) for c in nic.configurations if c.version == V4] if nic else ()
+            found += [self._tenant.public_ips.get(key(i)) or i for i in named if i]
+        return found
 
     # ---- IPv6: only what was asked for
 
@@ -264,6 +276,17 @@ class OutboundMethods:
             if way := self._snat(lb, pool, V6):
                 return way
         return Outbound("none", decided=subnet.id, reasons=("no-egress",))
+
+
+def _as_far_as_read(found: Outbound, around: _Surroundings) -> Outbound:
+    """The same, unless a refused listing may hide a NAT gateway of the network or a pool by address.
+
+    These come before default outbound access, and give a way out where there seems to be none.
+    """
+    if not around.unread or found.path not in ("none", "default-outbound"):
+        return found
+    path = "unknown" if found.path == "none" else found.path
+    return replace(found, path=path, gap=around.unread, inferred=True)
 
 
 def serves_as_next_hop(rule: LoadBalancingRule) -> bool:
