@@ -49,14 +49,16 @@ def _nothing() -> None:
 class Limit(ABC):
     """Requests that Azure counts together; they leave in the order they came.
 
-    Times are seconds of one clock that never goes back. The methods with `now` decide, `turn` waits.
+    A request is counted when it is its turn, leaves when it has a place, and is answered. Times are seconds of one
+    clock that never goes back. The methods with `now` decide, `turn` waits.
     """
 
     def __init__(self, waits: Callable[[], None] = _nothing) -> None:
         self._queue = asyncio.Lock()
         self._waits = waits
         self._held = 0.0
-        self._under_way = 0
+        self._under_way = 0  # counted and not answered
+        self._waiting = 0  # counted and not left
 
     async def turn(self) -> None:
         """Return when one more request may leave; `waits` is told where that is not at once."""
@@ -69,19 +71,28 @@ class Limit(ABC):
         """Count one more request and return 0, or return the seconds until it is worth asking again."""
         wait = self.held(now) or self._take(now)
         self._under_way += not wait
+        self._waiting += not wait
         return wait
 
     def held(self, now: float) -> float:
         """The seconds that Azure still wants to be left alone."""
         return max(0, self._held - now)
 
-    def answered(self) -> None:
-        """One that was counted is answered, or failed."""
+    def leaves(self, now: float) -> bool:
+        """Whether one that was counted may leave by what Azure has said since; else it has to take its turn again."""
+        may = not self.held(now)
+        self._waiting -= may
+        return may
+
+    def answered(self, left: bool) -> None:
+        """One that was counted is answered, or failed; or it has not `left`."""
         self._under_way -= 1
+        self._waiting -= not left
 
     def pause(self, seconds: float, now: float) -> None:
         """Azure asked to wait; to ask again earlier would only make it longer."""
         self._held = max(self._held, now + seconds)
+        self._waits()
 
     @abstractmethod
     def told(self, headers: Headers, now: float) -> None:
@@ -91,45 +102,75 @@ class Limit(ABC):
     def _take(self, now: float) -> float: ...
 
 
-class Bucket(Limit):
-    """A token bucket of Resource Manager. `header` is where its answers say how many tokens are left."""
+class Kind:
+    """Buckets that are filled alike: `tokens` of a full one and how many come back each second, as Azure documents it.
 
-    def __init__(
-        self, tokens: float, rate: float, header: str, waits: Callable[[], None] = _nothing, now: float = 0
-    ) -> None:
+    A new bucket is expected to hold what the last new one was said to hold, and to fill as the last one did that had
+    been empty, until its own answers tell.
+    """
+
+    def __init__(self, tokens: float, rate: float) -> None:
+        self.tokens = self.seen_tokens = tokens
+        self.rate = self.seen_rate = rate
+
+
+class Bucket(Limit):
+    """A token bucket of Resource Manager. `header` is where its answers say how many tokens are left.
+
+    `_left` is what is left for those that are not counted yet: less than nothing where some of the counted ones cannot
+    leave.
+    """
+
+    def __init__(self, kind: Kind, header: str, waits: Callable[[], None] = _nothing, now: float = 0) -> None:
         super().__init__(waits)
-        self._tokens = self._left = tokens
-        self._rate = self._usual = rate
+        self._kind = kind
+        self._left = kind.seen_tokens
+        self._rate = kind.seen_rate
         self._header = header
         self._filled = now
+        self._new = True  # nothing was said of it yet
 
     def _take(self, now: float) -> float:
         self._fill(now)
         if self._left < 1 - _ROUNDING:
-            return (1 - self._left) / self._rate
+            return (1 - max(0, self._left)) / self._rate
         self._left -= 1
         return 0
 
+    def leaves(self, now: float) -> bool:
+        """Where more are counted than Azure says it will take, the surplus gives its tokens back."""
+        self._fill(now)
+        may = self._left > -_ROUNDING and super().leaves(now)
+        self._left += not may
+        return may
+
     def pause(self, seconds: float, now: float) -> None:
         """A bucket that turned a request down was empty, and may be one that fills more slowly than others: until it
-        is said to hold more, one token in the time that was asked for is expected."""
+        is said to hold more, one token in the longest time that was asked for is expected."""
         super().pause(seconds, now)
-        self._left, self._filled = 1, self._held
-        self._rate = min(self._usual, 1 / max(seconds, _ROUNDING))
+        self._left, self._filled = 1 - self._waiting, self._held
+        self._rate = self._kind.seen_rate = min(self._rate, 1 / max(seconds, _ROUNDING))
 
     def told(self, headers: Headers, now: float) -> None:
         """`x-ms-ratelimit-remaining-…` holds a number."""
         said = headers.get(self._header, "")
-        if said.isdecimal():
-            self._fill(now)
-            if self._rate < self._usual and int(said) > self._left + 1:
-                self._left, self._rate = max(0, int(said) - self._under_way), self._usual
-            self._left = min(self._left, int(said))
+        if not said.isdecimal():
+            return
+        self._fill(now)
+        held, under_way = int(said) - self._waiting, max(0, self._under_way - 1)
+        if self._new:
+            self._new = False
+            self._kind.seen_tokens = min(self._kind.tokens, int(said) + 1)
+            self._left = min(self._kind.tokens, int(said)) - under_way
+        elif self._rate < self._kind.rate and held > self._left + 1 and not self.held(now):
+            self._left = max(0, int(said) - under_way)
+            self._rate = self._kind.seen_rate = self._kind.rate
+        self._left = min(self._left, held)
 
     def _fill(self, now: float) -> None:
         if now > self._filled:
             # What is on its way may find a bucket that has been full for long: Azure fills it no further.
-            most = max(self._tokens - self._under_way, min(self._left, self._tokens))
+            most = max(self._kind.tokens - self._under_way, min(self._left, self._kind.tokens))
             self._left = min(most, self._left + (now - self._filled) * self._rate)
             self._filled = now
 
@@ -192,6 +233,7 @@ class Limits:
         self._window = window
         self._graph = Quota(QUERIES, WINDOW)
         self._buckets: dict[tuple[str, bool], Bucket] = {}
+        self._kinds = {True: Kind(*READS), False: Kind(*WRITES)}
 
     def of(self, method: str, path: str) -> Limit:
         """What a request counts for."""
@@ -201,7 +243,7 @@ class Limits:
         if (subscription, reads) not in self._buckets:
             scope, kind = "subscription" if subscription else "tenant", "reads" if reads else "writes"
             self._buckets[subscription, reads] = Bucket(
-                *(READS if reads else WRITES),
+                self._kinds[reads],
                 f"x-ms-ratelimit-remaining-{scope}-{kind}",
                 partial(self._window.rest, subscription),
                 time.monotonic(),
@@ -234,12 +276,14 @@ class Gate(policies.AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         limit = self._limits.of(request.http_request.method, urlsplit(request.http_request.url).path)
         while True:
             await limit.turn()
+            left = False
             try:
                 async with self._places:
-                    if not limit.held(time.monotonic()):
+                    left = limit.leaves(time.monotonic())
+                    if left:
                         return await self._sent(request, limit)
             finally:
-                limit.answered()
+                limit.answered(left)
 
     async def _sent(
         self, request: PipelineRequest[HttpRequest], limit: Limit

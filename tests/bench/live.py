@@ -1,13 +1,14 @@
 """What a live collection costs beside a client that only downloads and parses what Resource Manager lists.
 
     python -m tests.bench.live --size 50x100 --size 200x250
-    python -m tests.bench.live --size 1000x100 --run arm --bucket 10 0.2 --repeat 1
+    python -m tests.bench.live --size 1000x100 --run arm --bucket 10 0.1 --repeat 1 --alone
     python -m tests.bench.live --size 1000x100 --run scan --repeat 1
     python -m tests.bench.live --run arm --run graph --fault-rate 0.2
 
 The cloud runs in a process of its own; so does every run of either client, so that start-up and memory are its own.
 Both use 32 connections; the bare client knows all addresses beforehand, and where it is turned down it waits as long
-as it is told. The cloud throttles as Azure does; the table says how long that alone makes the requests of a run last.
+as it is told: under tight buckets by far too long, so `--alone` leaves it out. The cloud throttles as Azure does; the
+table says how long that alone makes the requests of a run last.
 """
 
 from __future__ import annotations
@@ -187,6 +188,7 @@ def main() -> None:
     parser.add_argument("--run", choices=[role for role in ROLES if role != "bare"], action="append",
                         help="a source, or scan: all of the program; repeatable (the three sources)")  # fmt: skip
     parser.add_argument("--repeat", type=int, default=3, help="the best run counts")
+    parser.add_argument("--alone", action="store_true", help="without the bare client")
     parser.add_argument("--role", choices=ROLES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -220,7 +222,7 @@ def compare(options: argparse.Namespace, size: tuple[int, int]) -> dict[str, Cos
     best: dict[str, Cost] = {}
     with cloud(*serving) as (environment, process), TemporaryDirectory() as folder:
         for number in range(options.repeat):
-            for role in (*(options.run or SOURCES), "bare"):
+            for role in (*(options.run or SOURCES), *(() if options.alone else ("bare",))):
                 if role == "bare" and not number:
                     first = best.get("arm") or timed("arm", environment, process, folder)
                     addresses = list(dict.fromkeys(address for _, address in first.requests))
@@ -235,8 +237,9 @@ def show(options: argparse.Namespace, size: tuple[int, int], best: dict[str, Cos
     for role, cost in best.items():
         least = allowed(cost, options.bucket, options.quota)
         ratio = f"{cost.wall / least:10.2f}" if least else " " * 10
+        beside = f"{cost.wall / best['bare'].wall:10.2f}" if "bare" in best else " " * 10
         print(f"{size[0]:4} x {size[1]:<4} {role:8}{cost.wall:10.2f}{cost.cpu:10.2f}{cost.memory:10.0f}"
-              f"{len(cost.requests):10}{cost.turned_down:10}{cost.wall / best['bare'].wall:10.2f}{least:10.1f}{ratio}",
+              f"{len(cost.requests):10}{cost.turned_down:10}{beside}{least:10.1f}{ratio}",
               flush=True)  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from auditor.collect import buckets
-from auditor.collect.buckets import Bucket, Limits, Quota, Window, duration
+from auditor.collect.buckets import Bucket, Kind, Limits, Quota, Window, duration
 from tests.cloud import Fault, serve
 from tests.cloud.compose import Sub, encoded, many
 from tests.cloud.faults import throttled
@@ -31,13 +31,13 @@ def taken(limit: Bucket | Quota, seconds: float, start: float = 0) -> list[float
             now += wait
         else:
             times.append(now)
-            limit.answered()
+            limit.answered(limit.leaves(now))
     return times
 
 
 def test_a_bucket_lets_a_burst_out_and_then_its_rate():
     """250 at once, then 25 a second: neither more, which would be turned down, nor less, which would be slow."""
-    times = taken(Bucket(250, 25, LEFT), 10)
+    times = taken(Bucket(Kind(250, 25), LEFT), 10)
     assert times[249] == 0
     assert times[250] == pytest.approx(0.04)
     assert len(times) == pytest.approx(250 + 10 * 25, abs=1)
@@ -45,7 +45,7 @@ def test_a_bucket_lets_a_burst_out_and_then_its_rate():
 
 def test_what_azure_says_is_left_counts():
     """Others ask with the same identity: fewer tokens than counted are believed, more are not."""
-    bucket = Bucket(250, 25, LEFT)
+    bucket = Bucket(Kind(250, 25), LEFT)
     bucket.told({LEFT: "3"}, 0)
     bucket.told({LEFT: "200"}, 0)
     bucket.told({LEFT: "odd"}, 0)
@@ -54,7 +54,7 @@ def test_what_azure_says_is_left_counts():
 
 def test_a_pause_is_kept():
     """After a 429 nothing leaves before the time, and then it is not a burst."""
-    bucket = Bucket(250, 25, LEFT)
+    bucket = Bucket(Kind(250, 25), LEFT)
     bucket.pause(7, 0)
     bucket.pause(2, 1)
     assert taken(bucket, 8)[0] == 7
@@ -62,13 +62,60 @@ def test_a_pause_is_kept():
 
 def test_a_bucket_that_fills_slowly_is_not_asked_in_vain():
     """After a 429 one token is expected in the time it named; once Azure says there are more, they are used."""
-    bucket = Bucket(250, 25, LEFT)
+    bucket = Bucket(Kind(250, 25), LEFT)
     bucket.pause(10, 0)
     assert taken(bucket, 35) == [pytest.approx(t) for t in (10, 20, 30)]
     bucket.told({LEFT: "0"}, 30)
     assert bucket.take(35) == pytest.approx(5)
     bucket.told({LEFT: "200"}, 36)
     assert len(taken(bucket, 1, 36)) == pytest.approx(225, abs=2)
+
+
+def test_what_has_not_left_stays_where_azure_takes_less():
+    """Twenty were counted and two have left when Azure says what it still takes: the surplus gives its tokens back."""
+    bucket = Bucket(Kind(250, 25), LEFT)
+    assert not any(bucket.take(0) for _ in range(20))
+    assert [bucket.leaves(0) for _ in range(2)] == [True, True]
+    bucket.told({LEFT: "9"}, 0)  # the second may not be counted in it yet
+    bucket.answered(True)
+    leaving = [bucket.leaves(0) for _ in range(18)]
+    for left in leaving:
+        bucket.answered(left)
+    assert leaving.count(True) == 8
+    assert bucket.take(0) > 0
+
+
+def test_nothing_leaves_during_a_pause():
+    """What was counted before a 429 takes its turn again, and after the pause one token is there, not one for each."""
+    bucket = Bucket(Kind(250, 25), LEFT)
+    assert not any(bucket.take(0) for _ in range(5))
+    bucket.pause(10, 1)
+    assert not any(bucket.leaves(2) for _ in range(4))
+    for _ in range(4):
+        bucket.answered(False)
+    assert bucket.leaves(11)
+    assert bucket.take(11) == pytest.approx(10)
+
+
+def test_a_new_bucket_is_expected_to_be_like_the_last_one():
+    """What one subscription was found to hold, the next is not asked beyond, until it says that it holds more."""
+    kind = Kind(250, 25)
+    Bucket(kind, LEFT).told({LEFT: "9"}, 0)
+    assert len(taken(Bucket(kind, LEFT), 0.01)) == 10
+    other = Bucket(kind, LEFT)
+    assert other.take(0) == 0
+    assert other.leaves(0)
+    other.told({LEFT: "249"}, 0)
+    other.answered(True)
+    assert len(taken(other, 0.01)) == 249
+    assert len(taken(Bucket(kind, LEFT), 0.01)) == 250
+
+
+def test_a_pause_makes_room():
+    """A subscription that Azure wants to be left alone gives its place to another at once."""
+    rested = []
+    Bucket(Kind(250, 25), LEFT, lambda: rested.append("rests")).pause(5, 0)
+    assert rested == ["rests"]
 
 
 @given(st.lists(st.floats(0, 3), max_size=80))
