@@ -29,6 +29,11 @@ NO_ORACLE = {
     # The test that recorded it writes scr1 and, in record mode, asks before Azure has applied it; a later one waits.
     "securityGroupView_2018-01-15_3fc910b9": "no oracle: the rule scr1 was written just before and not yet applied",
 }
+_WHOLE = {
+    "microsoft.network/networksecuritygroups": ("securityRules",),
+    "microsoft.network/routetables": ("routes",),
+    "microsoft.network/virtualnetworks": ("subnets",),
+}  # what ARM always returns and a template may leave out
 _CHILDREN = ("subnets", "virtualNetworkPeerings", "securityRules", "routes", "ipConfigurations")
 
 
@@ -76,7 +81,8 @@ def usable(recording: Recording) -> None:
 
 
 def complete(document: Json) -> Json:
-    """A deployment's or a transcriber's document as ARM returns it: with properties, and ids on what is inside.
+    """A deployment's or a transcriber's document as ARM returns it: with properties, its list even where that is empty,
+    and ids on what is inside.
 
     What was read with GET is taken as it came, so that nothing the decoder stumbles over is mended here.
     """
@@ -84,9 +90,13 @@ def complete(document: Json) -> Json:
         return document
     made = deepcopy(document)
     made["properties"] = made.get("properties") or {}
+    for whole in _WHOLE.get(str(made.get("type", "")).lower(), ()):
+        made["properties"].setdefault(whole, [])
     for kind in _CHILDREN:
         for number, child in enumerate(made["properties"].get(kind) or ()):
             child.setdefault("id", f"{made.get('id')}/{kind}/{child.get('name', number)}")
+            if kind == "virtualNetworkPeerings":
+                child.setdefault("properties", {}).setdefault("useRemoteGateways", False)
     return made
 
 
