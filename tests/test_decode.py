@@ -255,9 +255,13 @@ def test_a_malformed_document_makes_no_verdict_better(drawn):
         ("routetables", ("routes", 0, "properties", "addressPrefix"), None),
         ("routetables", ("disableBgpRoutePropagation",), "false"),
         ("networkinterfaces", ("ipConfigurations", 0, "properties", "privateIPAddress"), 5),
+        ("networkinterfaces", ("ipConfigurations", 0, "properties", "privateIPAddress"), "10.0.0.4/24"),
+        ("networkinterfaces", ("ipConfigurations", 0, "properties", "privateIPAddress"), "fd00::4"),  # said to be IPv4
         ("networkinterfaces", ("ipConfigurations",), "none"),
         ("virtualnetworks", ("subnets", 0, "properties"), DROP),
         ("virtualnetworks", ("virtualNetworkPeerings", 0, "properties", "peeringState"), True),
+        ("virtualnetworks", ("virtualNetworkPeerings", 0, "properties", "allowGatewayTransit"), None),
+        ("virtualnetworks", ("virtualNetworkPeerings", 0, "properties", "allowVirtualNetworkAccess"), DROP),
     ],
 )  # fmt: skip
 def test_malformed_is_unknown(kind, path, value):

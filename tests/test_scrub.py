@@ -462,7 +462,8 @@ def test_a_peering_to_a_virtual_hub_is_still_seen_as_one(both):
     world = Lone()
     hub = "/subscriptions/5d0a8fbe-0000-4000-8000-000000000001/resourceGroups/RG_x/providers/Microsoft.Network"
     remote = ref(f"{hub}/virtualNetworks/HV_hub-weu_ab12")
-    peering = {"remoteVirtualNetwork": remote, "peeringState": "Connected", "useRemoteGateways": True}
+    switches = {"useRemoteGateways": True, "allowGatewayTransit": False, "allowVirtualNetworkAccess": True}
+    peering = {"remoteVirtualNetwork": remote, "peeringState": "Connected", **switches}
     world.vnet["properties"]["virtualNetworkPeerings"] = [
         part(world.vnet, "virtualNetworkPeerings", "RemoteVnetToHubPeering", peering)
     ]

@@ -7,7 +7,7 @@ from msgspec import field
 
 from auditor.decode.wire import Ref, Wire, both, is_network, reader, ref, refs, some
 from auditor.model import resources as r
-from auditor.model.addresses import V4, V6
+from auditor.model.addresses import V4, V6, address
 from auditor.model.finding import Gap
 from auditor.model.ids import key, name_of, parent_of
 
@@ -47,11 +47,10 @@ class NicWire(Wire):
 def ip_configuration(w: IpConfigurationWire, only: bool) -> r.IpConfiguration:
     p = w.properties
     private = p.private_ip_address or ""
-    v6 = (p.private_ip_address_version or "").lower() == "ipv6" or ":" in private
     return r.IpConfiguration(
         id=w.id,
         primary=only if p.primary is None else p.primary,
-        version=V6 if v6 else V4,
+        version=_version(private, p.private_ip_address_version),
         private_ip=private,
         subnet=p.subnet.id,
         public_ip=ref(p.public_ip_address),
@@ -59,6 +58,17 @@ def ip_configuration(w: IpConfigurationWire, only: bool) -> r.IpConfiguration:
         application_groups=tuple(key(a.id) for a in p.application_security_groups or ()),
         gateway_load_balancer=ref(p.gateway_load_balancer),
     )
+
+
+def _version(private: str, said: str | None) -> int:
+    """The family in bits, which the address and the field beside it must both mean where both are there."""
+    by_word = V6 if (said or "").lower() == "ipv6" else V4
+    if not private:
+        return by_word
+    parsed = address(private)
+    if parsed is None or (said and parsed[1] != by_word):
+        raise msgspec.ValidationError(f"{private!r} is no address of family {said or 'IPv4 or IPv6'}")
+    return parsed[1]
 
 
 def nic(w: NicWire, t: r.Tenant) -> None:
@@ -103,8 +113,8 @@ class PeeringProperties(Wire):
     remote_virtual_network: Ref
     peering_state: str
     use_remote_gateways: bool
-    allow_virtual_network_access: bool | None = None
-    allow_gateway_transit: bool | None = None
+    allow_virtual_network_access: bool
+    allow_gateway_transit: bool
     remote_address_space: AddressSpace | None = None
     remote_virtual_network_address_space: AddressSpace | None = None
     peer_complete_vnets: bool | None = None
@@ -162,9 +172,9 @@ def peering(w: PeeringWire) -> r.Peering:
         id=w.id,
         remote=ref(p.remote_virtual_network),
         connected=p.peering_state.lower() == "connected",
-        access=p.allow_virtual_network_access is not False,
+        access=p.allow_virtual_network_access,
         use_remote_gateways=p.use_remote_gateways,
-        allow_gateway_transit=bool(p.allow_gateway_transit),
+        allow_gateway_transit=p.allow_gateway_transit,
         remote_prefixes=prefixes_of(p.remote_virtual_network_address_space) or prefixes_of(p.remote_address_space),
         local_subnets=_peered(p, p.local_subnet_names),
         remote_subnets=_peered(p, p.remote_subnet_names),

@@ -176,7 +176,7 @@ def test_a_second_collection_keeps_nothing_for_good(collected, tmp_path):
         frozen = gc.get_freeze_count()
         collected(server, tmp_path / "again")
     assert frozen
-    assert gc.get_freeze_count() == frozen
+    assert gc.get_freeze_count() <= frozen  # what was frozen may die, as a module gives something up
 
 
 def test_concurrency_is_bounded(collected):

@@ -34,6 +34,7 @@ _WHOLE = {
     "microsoft.network/routetables": ("routes",),
     "microsoft.network/virtualnetworks": ("subnets",),
 }  # what ARM always returns and a template may leave out
+_PEERING = {"useRemoteGateways": False, "allowGatewayTransit": False, "allowVirtualNetworkAccess": True}
 _CHILDREN = ("subnets", "virtualNetworkPeerings", "securityRules", "routes", "ipConfigurations")
 
 
@@ -96,7 +97,7 @@ def complete(document: Json) -> Json:
         for number, child in enumerate(made["properties"].get(kind) or ()):
             child.setdefault("id", f"{made.get('id')}/{kind}/{child.get('name', number)}")
             if kind == "virtualNetworkPeerings":
-                child.setdefault("properties", {}).setdefault("useRemoteGateways", False)
+                child["properties"] = _PEERING | child.get("properties", {})
     return made
 
 

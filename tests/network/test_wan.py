@@ -245,6 +245,8 @@ def test_what_was_refused(what):
                 "peeringState": "Connected",
                 "remoteVirtualNetwork": {"id": f"{world.hub['id']}/../virtualNetworks/HV_hub_1234"},
                 "useRemoteGateways": True,
+                "allowGatewayTransit": False,
+                "allowVirtualNetworkAccess": True,
             }
         }
         world.vnet["properties"]["virtualNetworkPeerings"].append(remote)
