@@ -37,7 +37,7 @@ import msgspec
 
 from auditor import decode
 from auditor.decode.rules import TagsWire, TagWire
-from auditor.decode.wire import Header, Wire
+from auditor.decode.wire import Header, wires
 from auditor.errors import UsageError
 from auditor.model.addresses import PUBLIC, V4, V6, parse
 from auditor.model.finding import Gap
@@ -111,9 +111,7 @@ _SNAT_RANGES = "Network.SNAT.PrivateRanges"  # of classic firewalls: one string,
 _OWN_ADDRESSES = frozenset(("ipAddress", "ipPrefix", "address"))
 _HOSTS = frozenset(("destinationFqdns",))
 
-_FIELDS = frozenset(
-    (_SNAT_RANGES, *(f.encode_name for wire in Wire.__subclasses__() for f in msgspec.structs.fields(wire)))
-)
+_FIELDS = frozenset((_SNAT_RANGES, *(f.encode_name for wire in wires() for f in msgspec.structs.fields(wire))))
 _GUID = re.compile(GUID)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 

@@ -19,7 +19,7 @@ from auditor import scan
 from auditor import scrub as scrubbing
 from auditor.audit import Audit
 from auditor.config import Config, IntentRules
-from auditor.decode.wire import Wire
+from auditor.decode.wire import wires
 from auditor.errors import SnapshotError, UsageError
 from auditor.model.addresses import PUBLIC, V4, V6, AddressSet, parse
 from auditor.model.finding import Finding
@@ -307,8 +307,8 @@ def test_every_field_with_text_has_a_treatment():
         "remoteSubnetNames",
         "labels",
     }
-    wires = [info for w in Wire.__subclasses__() if isinstance(info := type_info(w), StructType)]
-    assert {f.encode_name for w in wires for f in w.fields if holds_text(f.type)} - told == names
+    structs = [info for w in wires() if isinstance(info := type_info(w), StructType)]
+    assert {f.encode_name for w in structs for f in w.fields if holds_text(f.type)} - told == names
 
 
 def holds_text(kind: Any) -> bool:

@@ -9,11 +9,16 @@ from auditor.model import resources as r
 from auditor.model.ids import key, name_of, subscription_of
 
 
-class RuleProperties(Wire):
+class RuleHead(Wire):
     access: str
     direction: str
     priority: Priority
     protocol: str
+
+
+class RuleMatch(RuleHead):
+    """A rule of an NSG, as it is written and as it is in force."""
+
     source_port_range: str | None = None
     source_port_ranges: list[str] | None = None
     destination_port_range: str | None = None
@@ -22,6 +27,9 @@ class RuleProperties(Wire):
     source_address_prefixes: list[str] | None = None
     destination_address_prefix: str | None = None
     destination_address_prefixes: list[str] | None = None
+
+
+class RuleProperties(RuleMatch):
     source_application_security_groups: list[Ref] | None = None
     destination_application_security_groups: list[Ref] | None = None
 
@@ -104,11 +112,7 @@ class AdminItem(Wire):
     address_prefix: str | None = None
 
 
-class AdminRuleProperties(Wire):
-    access: str
-    direction: str
-    priority: Priority
-    protocol: str
+class AdminRuleProperties(RuleHead):
     sources: list[AdminItem] | None = None
     destinations: list[AdminItem] | None = None
     source_port_ranges: list[str] | None = None
@@ -174,20 +178,8 @@ def network_manager(w: ManagerWire, t: r.Tenant) -> None:
     t.network_managers.setdefault(key(w.id), made)
 
 
-class EffectiveRuleWire(Wire):
-    access: str
-    direction: str
-    priority: Priority
-    protocol: str
+class EffectiveRuleWire(RuleMatch):
     name: str = ""
-    source_port_range: str | None = None
-    source_port_ranges: list[str] | None = None
-    destination_port_range: str | None = None
-    destination_port_ranges: list[str] | None = None
-    source_address_prefix: str | None = None
-    source_address_prefixes: list[str] | None = None
-    destination_address_prefix: str | None = None
-    destination_address_prefixes: list[str] | None = None
     expanded_source_address_prefix: list[str] | None = None
     expanded_destination_address_prefix: list[str] | None = None
 

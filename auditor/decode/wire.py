@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -20,6 +20,13 @@ class BrokenDocument(ValueError):
 
 class Wire(Struct, rename="camel"):
     """Part of an ARM document; fields may be null or absent."""
+
+
+def wires(base: type[Wire] = Wire) -> Iterator[type[Wire]]:
+    """Every part of a document that is described, also those that extend another."""
+    for wire in base.__subclasses__():
+        yield wire
+        yield from wires(wire)
 
 
 class Ref(Wire):
