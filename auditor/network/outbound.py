@@ -20,6 +20,7 @@ from auditor.model.resources import (
     IpConfiguration,
     LoadBalancer,
     LoadBalancingRule,
+    NatGateway,
     Nic,
     PublicIp,
     Subnet,
@@ -53,9 +54,10 @@ _DEFAULT_IN_DOUBT = replace(_DEFAULT, inferred=True)
 
 
 class _Surroundings(Struct, frozen=True):
-    """What a subnet brings to all its NICs: its NAT gateway, and the refused listing that may hide a way out."""
+    """What a subnet brings to its NICs: its NAT gateway by family, and a refused listing that may hide a way out."""
 
     nat: Outbound | None
+    nat_v6: Outbound | None
     unread: str
 
 
@@ -85,7 +87,7 @@ class OutboundMethods:
             return Outbound("unknown", decided=subnet.service_gateway, reasons=("unknown-feature",), gap=gap)
         around = self._around(subnet)
         if configuration.version == V6:
-            return _as_far_as_read(self._of_v6(configuration, subnet), around)
+            return _as_far_as_read(around.nat_v6 or self._of_v6(configuration, subnet), around)
         nat = around.nat
         if nat is not None and nat.path != "none":
             return nat
@@ -98,7 +100,7 @@ class OutboundMethods:
         return _as_far_as_read(own or self._default(vm, nic, configuration, subnet), around)
 
     def nat_of(self, subnet: Subnet) -> Outbound | None:
-        """The NAT gateway that serves a subnet, if one does."""
+        """The NAT gateway that serves a subnet over IPv4, if one does."""
         return self._around(subnet).nat
 
     def public_ip(self, public_ip_id: str) -> str:
@@ -111,21 +113,30 @@ class OutboundMethods:
         if around is None:
             refused = next((kind for kind in (_NAT, _LB) if self._tenant.refused(kind, subnet.vnet)), "")
             unread = f"{refused} {subnet.vnet}" if refused else ""
-            around = self._surroundings[subnet.id] = _Surroundings(self._nat(subnet), unread)
+            around = self._surroundings[subnet.id] = _Surroundings(self._nat(subnet, V4), self._nat(subnet, V6), unread)
         return around
 
     # ---- NAT gateway
 
-    def _nat(self, subnet: Subnet) -> Outbound | None:
+    def _nat(self, subnet: Subnet, bits: int) -> Outbound | None:
+        nat, unread = self._nat_gateway(subnet)
+        if unread:
+            return Outbound("unknown", unread, decided=unread, gap=f"natGateways {unread}")
+        if nat is None:
+            return None
+        owned = (*nat.public_ips, *nat.public_prefixes) if bits == V4 else (*nat.public_ips_v6, *nat.public_prefixes_v6)
+        if owned:
+            return Outbound("nat-gateway", nat.id, self._address(owned), reasons=("nat-gateway",))
+        return Outbound("none", decided=nat.id, reasons=("nat-without-address",)) if bits == V4 else None
+
+    def _nat_gateway(self, subnet: Subnet) -> tuple[NatGateway | None, str]:
+        """The NAT gateway of a subnet or its network, and the id of the one that is named there and was not read."""
         vnet = self._tenant.vnets.get(key(subnet.vnet))
         named = subnet.nat_gateway or (vnet.nat_gateway if vnet else "")
-        nat = self._tenant.nat_gateways.get(key(named)) if named else self._vnet_nat.get(key(subnet.vnet))
-        if nat is None:
-            return Outbound("unknown", named, decided=named, gap=f"natGateways {named}") if named else None
-        if not nat.public_ips and not nat.public_prefixes:
-            return Outbound("none", decided=nat.id, reasons=("nat-without-address",))
-        ip = self._address((*nat.public_ips, *nat.public_prefixes))
-        return Outbound("nat-gateway", nat.id, ip, reasons=("nat-gateway",))
+        if not named:
+            return self._vnet_nat.get(key(subnet.vnet)), ""
+        found = self._tenant.nat_gateways.get(key(named))
+        return found, "" if found else named
 
     def _address(self, ids: Iterable[str]) -> str:
         """The first address of these public IPs and prefixes that was read, or ""."""
@@ -258,14 +269,6 @@ class OutboundMethods:
     # ---- IPv6: only what was asked for
 
     def _of_v6(self, configuration: IpConfiguration, subnet: Subnet) -> Outbound:
-        vnet = self._tenant.vnets.get(key(subnet.vnet))
-        named = subnet.nat_gateway or (vnet.nat_gateway if vnet else "")
-        nat = self._tenant.nat_gateways.get(key(named)) if named else self._vnet_nat.get(key(subnet.vnet))
-        if nat is not None and (nat.public_ips_v6 or nat.public_prefixes_v6):
-            ip = self._address((*nat.public_ips_v6, *nat.public_prefixes_v6))
-            return Outbound("nat-gateway", nat.id, ip, reasons=("nat-gateway",))
-        if nat is None and named:
-            return Outbound("unknown", named, decided=named, gap=f"natGateways {named}")
         if way := self._public_ip(configuration):
             return way
         by_nic, by_address = self.pools_of(configuration, subnet)
