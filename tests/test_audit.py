@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditor.audit import target
 from auditor.model.finding import Finding
+from auditor.policy.actions import Touches, actions
 from tests.arm import PAYG, Group, Json, collection, network_rule, nic_of, route, rule, rule_id
 from tests.network.examples import share
 from tests.network.world import DEFAULT, EXCHANGE, HubSpoke, Lone, World, allow_25, attach, route_id, wrong
@@ -243,6 +245,12 @@ def test_the_action_names_what_to_touch():
     opened.tenant.config, opened.vm["tags"] = world.tenant.config, {"send": "false"}
     own = opened.guard(rule("yes", 100, "Allow"))
     assert not wrong(opened.finding(), risk="high", action_target=own["id"])
+
+
+def test_every_kind_of_target_is_found():
+    """Each kind of resource that the table of actions names is known here, and none besides."""
+    of_any_row = {"subscription", "gap", "vm"}
+    assert target._FINDERS.keys() | of_any_row == set(get_args(Touches)) == {a.touches for a in actions().action}
 
 
 # ---- the trail

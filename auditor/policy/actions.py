@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from typing import Literal
 
 from msgspec import Struct
 
 from auditor.policy.data import read
 from auditor.policy.facts import Intent
+
+Touches = Literal[
+    "subscription", "vm", "gap", "nsg", "network", "route-table", "rule", "firewall", "next-hop", "egress"
+]  # fmt: skip
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,9 +37,10 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something to do and Microsoft's page on it ("" where nothing is to be done)."""
+    """Something to do, what it touches, and Microsoft's page on it ("" where nothing is to be done)."""
 
     code: str
+    touches: Touches
     doc_url: str
 
 
@@ -61,11 +67,11 @@ def choose(smtp: str, decided_by: str, verdict: str, intent: str, cause: str) ->
     return next(rule.action for rule in actions().rule if rule.fits(smtp, decided_by, verdict, intent, cause))
 
 
-def doc_url(action: str) -> str:
-    """Microsoft's page on an action."""
-    return _doc_urls()[action]
+def action(code: str) -> Action:
+    """The action of a code."""
+    return _by_code()[code]
 
 
 @cache
-def _doc_urls() -> dict[str, str]:
-    return {action.code: action.doc_url for action in actions().action}
+def _by_code() -> dict[str, Action]:
+    return {each.code: each for each in actions().action}

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from auditor.policy.actions import actions, choose, doc_url
+from auditor.policy.actions import actions, choose
 from auditor.policy.editions import Verdict
 from auditor.policy.facts import Intent
 from auditor.policy.risk import risk
@@ -89,5 +89,5 @@ def test_what_is_at_risk_has_something_to_do():
 def test_every_action_has_a_page_of_microsofts():
     """But doing nothing, which needs none."""
     for action in actions().action:
-        assert (action.code == "no-action") == (doc_url(action.code) == "")
-        assert doc_url(action.code).startswith(("https://learn.microsoft.com/", ""))
+        assert (action.code == "no-action") == (action.doc_url == "")
+        assert action.doc_url.startswith(("https://learn.microsoft.com/", ""))

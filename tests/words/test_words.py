@@ -14,7 +14,8 @@ import pytest
 from auditor.config import Config
 from auditor.diff import KINDS
 from auditor.errors import UsageError
-from auditor.policy.actions import actions, doc_url
+from auditor.policy.actions import action as action_of
+from auditor.policy.actions import actions
 from auditor.policy.editions import Verdict, editions
 from auditor.policy.facts import Intent, OfferClass, RiskLevel, Status
 from auditor.words import Words, languages
@@ -246,7 +247,7 @@ def test_sources():
         unread = reason.endswith("-not-seen") or reason in ours or reason in ("no-path",)
         assert url.startswith("https://learn.microsoft.com/") or unread, reason
     for action in COLUMNS["action_code"]:
-        assert words.source(action) == doc_url(action)
+        assert words.source(action) == action_of(action).doc_url
 
 
 def test_a_code_without_words_is_shown_as_it_is(words):

@@ -1,0 +1,96 @@
+"""The resource that an action touches; which kind that is for which action, the policy's table of actions says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from auditor.audit.sight import Result, Sight
+from auditor.model.ids import key
+from auditor.model.resources import Subnet, Tenant, VirtualMachine
+from auditor.policy.actions import Touches, action
+
+_ANSWER = "/effectiveRouteTable"
+
+
+class _Case(Struct, frozen=True):
+    """A VM that was seen, and what surrounds it."""
+
+    tenant: Tenant
+    subscription: str
+    vm: VirtualMachine
+    sight: Sight
+
+    @property
+    def subnet(self) -> Subnet | None:
+        return self.tenant.subnets.get(key(self.sight.configuration.subnet))
+
+
+def target_of(
+    code: str, tenant: Tenant, subscription: str, vm: VirtualMachine, sight: Sight | None, result: Result
+) -> str:
+    """The id of what the action of this code touches; `subscription` is the id of the VM's own, as a resource's."""
+    touches = action(code).touches
+    if touches == "subscription":
+        return subscription
+    if touches == "gap":
+        return next((g.rpartition(" ")[2] for g in result.gaps if "/" in g), "") or subscription
+    if touches == "vm" or sight is None:
+        return vm.id
+    return _FINDERS[touches](_Case(tenant, subscription, vm, sight))
+
+
+def _nsg(case: _Case) -> str:
+    subnet = case.subnet
+    return case.sight.nic.nsg or (subnet.nsg if subnet else "") or case.sight.configuration.subnet
+
+
+def _network(case: _Case) -> str:
+    subnet = case.subnet
+    return subnet.vnet if subnet else case.subscription
+
+
+def _next_hop(case: _Case) -> str:
+    """The appliance or, where none was seen, the route to it."""
+    egress = case.sight.egress
+    keys = [appliance for way in egress.paths for appliance in way.appliances]
+    appliance = case.tenant.vms.get(keys[0]) if keys else None
+    if appliance is not None:
+        return appliance.id
+    decided = next((s.id for s in reversed(egress.steps) if s.gate in ("next-hop", "route") and s.id), "")
+    # An effective route stands in the NIC's answer; what can be touched is the NIC.
+    return decided.removesuffix(_ANSWER) or case.sight.configuration.subnet
+
+
+def _firewall(case: _Case) -> str:
+    """The policy that denies: a parent, the firewall's own, or the firewall itself where it is a classic one."""
+    owner, denied, _ = case.sight.egress.firewall_rule.partition("/ruleCollectionGroups/")
+    if denied:
+        return owner
+    firewall = case.tenant.firewalls.get(key(case.sight.egress.firewall_id))
+    return (firewall.policy or firewall.id) if firewall else case.vm.id
+
+
+def _route_table(case: _Case) -> str:
+    subnet = case.subnet
+    return (subnet.route_table if subnet else "") or _egress(case)
+
+
+def _egress(case: _Case) -> str:
+    return case.sight.egress.decided_id or case.sight.configuration.subnet
+
+
+def _rule(case: _Case) -> str:
+    return case.sight.egress.decided_id or case.sight.egress.rules_decided_by or case.vm.id
+
+
+_FINDERS: Mapping[Touches, Callable[[_Case], str]] = {
+    "nsg": _nsg,
+    "network": _network,
+    "next-hop": _next_hop,
+    "firewall": _firewall,
+    "route-table": _route_table,
+    "egress": _egress,
+    "rule": _rule,
+}
