@@ -98,6 +98,7 @@ class HubProperties(Wire):
     express_route_gateway: Ref | None = None
     p2s_vpn_gateway: Ref | None = field(default=None, name="p2SVpnGateway")
     bgp_connections: list[Ref] | None = None
+    security_partner_provider: Ref | None = None
     ip_configurations: list[GatewayIpConfiguration] | None = None
 
 
@@ -108,7 +109,14 @@ class HubWire(Wire):
 
 def hub(w: HubWire, t: r.Tenant) -> None:
     p = w.properties
-    learns = bool(p.vpn_gateway or p.express_route_gateway or p.p2s_vpn_gateway or p.bgp_connections)
+    sources = (
+        p.vpn_gateway,
+        p.express_route_gateway,
+        p.p2s_vpn_gateway,
+        p.bgp_connections,
+        p.security_partner_provider,
+    )
+    learns = any(sources)
     t.hubs.setdefault(key(w.id), r.Hub(w.id, ref(p.virtual_wan), ref(p.azure_firewall), learns))
     if not p.virtual_wan:
         # A Route Server is a virtual hub without a virtual WAN; its IP configurations may be a child listing.

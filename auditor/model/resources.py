@@ -313,7 +313,7 @@ class Hub(Struct, frozen=True):
     id: str
     wan: str = ""
     firewall: str = ""
-    learns: bool = False  # has a gateway or a BGP peer, so it may learn routes no resource shows
+    learns: bool = False  # a gateway, BGP peer or security partner may bring routes no resource shows
 
 
 class StaticVnetRoute(Struct, frozen=True):

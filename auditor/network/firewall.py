@@ -54,6 +54,11 @@ class FirewallRules:
         known = [s for s in (self._tags.resolve(text, V4) for text in ranges) if s is not None]
         return AddressSet.union(known) & PUBLIC[V4]
 
+    def translated_by(self, firewall: Firewall) -> str:
+        """The id of the policy or the firewall whose private ranges count."""
+        policy = self._tenant.firewall_policies.get(key(firewall.policy))
+        return policy.id if policy and policy.private_ranges else firewall.id
+
     def threat_intelligence(self, firewall: Firewall) -> bool:
         """Whether threat intelligence drops some destinations before any rule."""
         policy = self._tenant.firewall_policies.get(key(firewall.policy))

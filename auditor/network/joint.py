@@ -386,7 +386,7 @@ class Joint:
     def _route_step(self, part: RoutePart, way: Way) -> None:
         self.note(*way.reasons)
         self.gaps.extend(way.gaps)
-        self.inferred |= way.inferred
+        self.inferred |= way.inferred or part.inferred
         target = name_of(way.id) if way.id else way.path
         outcome = "deny" if way.blocked else UNKNOWN if way.unknown else way.path
         shown = f"{part.label} -> {part.hop.kind} {' '.join(part.hop.ips) or target}"
@@ -476,8 +476,8 @@ class Joint:
             self.note("firewall-fqdn")
         self._excerpt(ruling)
         self._unresolved(ruling, addresses)
-        best = ruling.decider(addresses, ALLOW) if allowed else ruling.decider(addresses, DENY)
-        rule = best.id if best else ""
+        best = ruling.decider(addresses - private, ALLOW) or (None if allowed else ruling.decider(addresses, DENY))
+        rule = best.id if best else rules.translated_by(firewall) if private & allowed else ""
         if not rule and ruling.names:
             rule = self._named_rule(way)
         return denied | private, ruling.held(UNDECIDED) & addresses, ruling.names, rule or firewall.id

@@ -215,7 +215,8 @@ class OutboundMethods:
                     if ip and (":" in ip) != (bits == V6):
                         continue
                     inspected = ("inspected-by-gateway-lb",) if frontend.gateway_load_balancer else ()
-                    return Outbound("load-balancer", lb.id, ip, reasons=("load-balancer", *inspected))
+                    reasons = ("load-balancer", *inspected)
+                    return Outbound("load-balancer", lb.id, ip, reasons=reasons, inferred=bool(inspected))
         return None
 
     def _prefix(self, prefix_id: str) -> str:

@@ -28,12 +28,16 @@ _SOURCES = {"user": _USER, "virtualnetworkgateway": _BGP}
 
 
 class RoutePart(Struct, frozen=True):
-    """Public destinations with one next hop and the route that gives it."""
+    """Public destinations with one next hop and the route that gives it.
+
+    `inferred`: that this route wins rests on more than documentation says outright.
+    """
 
     addresses: AddressSet
     hop: Hop
     id: str
     label: str
+    inferred: bool = False
 
 
 class RouteView(Struct, frozen=True):
@@ -54,6 +58,8 @@ class _Candidate(Struct, frozen=True):
     hop: Hop
     id: str
     label: str
+    overrides: bool = False  # hasBgpOverride
+    inferred: bool = False
 
 
 _HOP_TYPES = {
@@ -95,7 +101,7 @@ def longest_prefix(candidates: Iterable[_Candidate], universe: AddressSet) -> It
     for c in sorted(candidates, key=lambda c: (-c.length, c.rank)):
         hit = left & c.addresses
         if hit:
-            yield RoutePart(hit, c.hop, c.id, c.label)
+            yield RoutePart(hit, c.hop, c.id, c.label, c.inferred)
             left = left - hit
             if not left:
                 return
@@ -128,6 +134,7 @@ class Routes:
             return static
         nic, rows = answered
         user, learned, system = self._rows(rows, nic, subnet, bits)
+        user, learned = _override(user, learned, bits)
         found = list(longest_prefix([*user, *learned, *system], static.internet))
         internet = static.internet - AddressSet.union((p.addresses for p in found if p.hop.kind == LOCAL), bits)
         untold = internet - AddressSet.union((p.addresses for p in found), bits)
@@ -155,13 +162,14 @@ class Routes:
             part = RoutePart(internet, hop, subnet.route_table, name_of(subnet.route_table))
             return RouteView((part,), internet, VnetTag(EMPTY[bits], internet), gaps=(hop.gap,))
         learned: tuple[_Candidate, ...] = ()
-        why, longer = "", False
+        why, longer, other_hub = "", False, False
         if vnet is not None and not (table and table.propagation_off):
-            learned = tuple(self._learned(vnet, table, bits))
+            learned = tuple(self._learned(vnet, bits))
             why = self._gateways.may_learn(vnet)
             longer = bool(why or self._wan.learning_hub(vnet))
+            other_hub = self._wan.default_of_another_hub(vnet)
         # Most subnets differ in none of these, so that a table is derived once.
-        alike = (key(subnet.route_table), bits, tuple(local), learned, why, longer)
+        alike = (key(subnet.route_table), bits, tuple(local), learned, why, longer, other_hub)
         view = self._shared.get(alike)
         if view is None:
             view = self._shared[alike] = self._select(table, internet, *alike[1:])
@@ -176,14 +184,18 @@ class Routes:
         learned: tuple[_Candidate, ...],
         why: str,
         longer: bool,
+        other_hub: bool,
     ) -> RouteView:
         """The view of a table beside the routes of the virtual network and those that are or may be learned.
 
-        `why` names what may bring a default route, `longer` says that longer prefixes may have been learned.
+        `why` names what may bring a default route, `longer` says that longer prefixes may have been learned,
+        `other_hub` that another hub of the Virtual WAN has a default route, which is to stay there.
         """
         user, unresolved = self._user(table, bits)
-        default = _Candidate(EVERYTHING[bits], 0, _SYSTEM, Hop(INTERNET), "", _SYSTEM_DEFAULT)
-        parts = tuple(longest_prefix([*user, *learned, *local, default], internet))
+        user, remote = _override(user, learned, bits, longer)
+        hop = Hop(INTERNET)
+        default = _Candidate(EVERYTHING[bits], 0, _SYSTEM, hop, "", _SYSTEM_DEFAULT, inferred=other_hub)
+        parts = tuple(longest_prefix([*user, *remote, *local, default], internet))
         if unresolved:
             parts = tuple(_doubt(p, unresolved) for p in parts)
         if longer:
@@ -191,7 +203,7 @@ class Routes:
         return RouteView(
             self._merge(parts, internet, bits),
             internet,
-            self._vnet_tag(user, list(learned), unresolved, bits, why),
+            self._vnet_tag(user, remote, unresolved, bits, why),
             gaps=tuple(dict.fromkeys(p.hop.gap for p in parts if p.hop.gap)),
         )
 
@@ -222,29 +234,27 @@ class Routes:
             if found is None:
                 unresolved.append((route, hop))
             elif not is_tag(route.prefix):
-                made.append(_Candidate(found, _length(route.prefix), _USER, hop, route.id, label))
+                made.append(_Candidate(found, _length(route.prefix), _USER, hop, route.id, label, route.bgp_override))
             else:
                 made += [
-                    _Candidate(addresses, length, _USER + _tag_rank(route.prefix), hop, route.id, label)
+                    _Candidate(
+                        addresses, length, _USER + _tag_rank(route.prefix), hop, route.id, label, route.bgp_override
+                    )
                     for length, addresses in _by_length(self._tags.prefixes(route.prefix), bits)
                 ]
-        return made, unresolved
+        tags = [c for c in made if c.rank]
+        return [replace(c, inferred=True) if tags and _tied(c, made) else c for c in made], unresolved
 
-    def _learned(self, vnet: VirtualNetwork, table: RouteTable | None, bits: int) -> Iterator[_Candidate]:
-        """Routes of gateways and hubs that configuration shows, less what a user route overrides for good."""
-        override = AddressSet.union(
-            (s for r in (table.routes if table else ()) if r.bgp_override
-             and (s := self._tags.resolve(r.prefix, bits)) is not None), bits)  # fmt: skip
+    def _learned(self, vnet: VirtualNetwork, bits: int) -> Iterator[_Candidate]:
+        """Routes of gateways and hubs that configuration shows."""
         for text, gateway_id in self._gateways.static_routes(vnet):
-            space = self._tags.resolve(text, bits)
-            if space and (rest := space - override):
+            if space := self._tags.resolve(text, bits):
                 hop = Hop(GATEWAY, target=gateway_id, reasons=("gateway-route",))
-                yield _Candidate(rest, _length(text), _BGP, hop, gateway_id, f"{name_of(gateway_id)} {text}")
+                yield _Candidate(space, _length(text), _BGP, hop, gateway_id, f"{name_of(gateway_id)} {text}")
         for advert in self._wan.routes(vnet):
-            space = self._tags.resolve(advert.prefix, bits)
-            if space and (rest := space - override):
+            if space := self._tags.resolve(advert.prefix, bits):
                 label = f"{name_of(advert.id)} {advert.prefix}"
-                yield _Candidate(rest, _length(advert.prefix), _BGP, advert.hop, advert.id, label)
+                yield _Candidate(space, _length(advert.prefix), _BGP, advert.hop, advert.id, label)
 
     def _vnet_tag(
         self,
@@ -272,7 +282,6 @@ class Routes:
         """
         vnet = self._tenant.vnets.get(key(subnet.vnet))
         made: dict[int, list[_Candidate]] = {_USER: [], _BGP: [], _SYSTEM: []}
-        overriding: list[AddressSet] = []
         for row in rows:
             rank = _SOURCES.get(row.source, _SYSTEM)
             tie = min((_tag_rank(tag) for tag in row.tags), default=0) if rank == _USER else 0
@@ -285,15 +294,13 @@ class Routes:
                     continue
                 if rank == _USER:
                     hop = _leaving(hop)
-                    overriding += [space] if row.bgp_override else []
                 elif hop.kind == GATEWAY:
                     hop = self._beyond_gateway(vnet, text, row.hop_ips)
                 label = f"effective {row.source} {row.name or text}"
                 where = f"{nic}/effectiveRouteTable"
-                made[rank].append(_Candidate(space, _length(text), rank + tie, hop, where, label))
-        override = AddressSet.union(overriding, bits)
-        learned = [replace(c, addresses=c.addresses - override) for c in made[_BGP]]
-        return made[_USER], learned, made[_SYSTEM]
+                overrides = rank == _USER and row.bgp_override
+                made[rank].append(_Candidate(space, _length(text), rank + tie, hop, where, label, overrides))
+        return made[_USER], made[_BGP], made[_SYSTEM]
 
     def _beyond_gateway(self, vnet: VirtualNetwork | None, prefix: str, ips: tuple[str, ...]) -> Hop:
         """A spoke of a virtual hub shows the hub as its gateway: the hub knows where the route leads."""
@@ -303,14 +310,46 @@ class Routes:
     @staticmethod
     def _merge(parts: Iterable[RoutePart], internet: AddressSet, bits: int) -> tuple[RoutePart, ...]:
         """Parts of one route and hop as one, without what stays in the virtual network."""
-        merged: dict[tuple[Hop, str], tuple[list[AddressSet], str]] = {}
+        merged: dict[tuple[Hop, str], list[RoutePart]] = {}
         for part in parts:
             if part.hop.kind != LOCAL:
-                merged.setdefault((part.hop, part.id), ([], part.label))[0].append(part.addresses)
+                merged.setdefault((part.hop, part.id), []).append(part)
         return tuple(
-            RoutePart(AddressSet.union(sets, bits) & internet, hop, route_id, label)
-            for (hop, route_id), (sets, label) in merged.items()
+            replace(
+                same[0],
+                addresses=AddressSet.union((p.addresses for p in same), bits) & internet,
+                inferred=any(p.inferred for p in same),
+            )
+            for same in merged.values()
         )
+
+
+def _tied(candidate: _Candidate, user: Iterable[_Candidate]) -> bool:
+    """Whether only the order of tags puts a user route before or behind another that leads elsewhere."""
+    return any(
+        other.rank != candidate.rank
+        and other.length == candidate.length
+        and (other.hop.kind, other.hop.ips) != (candidate.hop.kind, candidate.hop.ips)
+        and bool(other.addresses & candidate.addresses)
+        for other in user
+    )
+
+
+def _override(
+    user: list[_Candidate], learned: Iterable[_Candidate], bits: int, longer: bool = False
+) -> tuple[list[_Candidate], list[_Candidate]]:
+    """User routes, and what those with `hasBgpOverride` leave of the learned ones, however long their prefixes.
+
+    No page tells more of it than the field's own description, so what it decides is inferred; `longer` says that longer
+    prefixes may have been learned which nobody sees.
+    """
+    remote = list(learned)
+    strong = AddressSet.union((c.addresses for c in user if c.overrides), bits)
+    if not strong:
+        return user, remote
+    beaten = AddressSet.union((c.addresses for c in remote if c.length), bits) & PUBLIC[bits]
+    settled = [replace(c, inferred=True) if c.overrides and (longer or c.addresses & beaten) else c for c in user]
+    return settled, [replace(c, addresses=c.addresses - strong) for c in remote]
 
 
 def _doubt(part: RoutePart, unresolved: list[tuple[Route, Hop]]) -> RoutePart:

@@ -67,6 +67,21 @@ class VirtualWan:
         hub = self._tenant.hubs.get(key(connection.hub)) if connection else None
         return hub.id if hub and hub.learns else ""
 
+    def default_of_another_hub(self, vnet: VirtualNetwork) -> bool:
+        """Whether another hub of the spoke's Virtual WAN has a default route.
+
+        It does not propagate from hub to hub (the Virtual WAN FAQ), which no answer of Azure's that was read confirms.
+        """
+        connection = self._connections.get(key(vnet.id))
+        own = self._tenant.hubs.get(key(connection.hub)) if connection else None
+        if own is None:
+            return False
+        others = (h for h in self._tenant.hubs.values() if h is not own and key(h.wan) == key(own.wan))
+        return any(self._internet_policy(h) or self._static_default(h) for h in others)
+
+    def _static_default(self, hub: Hub) -> bool:
+        return any(_DEFAULT in route.destinations for t in self._tables.get(key(hub.id), ()) for route in t.routes)
+
     def internet_security_off(self, vnet: VirtualNetwork) -> bool:
         """Whether the spoke's connection keeps the hub's default route away although the hub has one."""
         connection = self._connections.get(key(vnet.id))

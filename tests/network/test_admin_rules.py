@@ -58,6 +58,12 @@ def test_deny_ends_the_evaluation(nsg):
     assert deciders(found, "admin-rule") == [("deny", ids[1])]
 
 
+def test_a_default_admin_rule_is_a_rule():
+    """§4.5: rules that Azure itself wrote into a configuration are in the list with kind Default and hold as well."""
+    world, ids, _ = ruled({**admin_rule("no", 10, "Deny"), "kind": "Default"}, nsg=(SMTP,))
+    assert not wrong(world.finding(), smtp="blocked", decided_by="admin-rule", rules_decided_by=ids[0])
+
+
 def test_an_empty_list_applies_nothing():
     """Case 51: where admin rules are not applied (SQL Managed Instance in the network) the effective list is empty; it
     was asked for, so nothing about it is uncertain."""

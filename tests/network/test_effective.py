@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import Json, effective_route, rule, rule_id
+from tests.arm import Json, effective_route, route, rule, rule_id
 from tests.network.test_routes import Gatewayed
 from tests.network.world import (
     DEFAULT,
@@ -66,6 +66,15 @@ def test_a_learned_default_route():
     assert not wrong(found, path="gateway", smtp="unknown", decided_by="platform", via_azure_firewall="no")
     assert found.gaps == (f"leaves-elsewhere {world.nic['id']}",)
     assert "learned-default" in found.reasons
+
+
+def test_user_halves_before_a_learned_default_route():
+    """Case 30: the answer shows the user's halves beside the learned default they beat."""
+    world = Gatewayed()
+    halves = [effective_route("User", half, "VirtualAppliance", FIREWALL_ADDRESS) for half in HALVES]
+    world.tenant.effective_routes(world.nic, *REPLACED, *learned(DEFAULT), *halves)
+    attach(world.firewall_subnet, routeTable=world.group.route_table("rt-fw", route(DEFAULT, "Internet")))
+    assert not wrong(world.finding(), **THROUGH, firewall_id=world.firewall["id"])
 
 
 def test_no_learned_default_route():
@@ -190,7 +199,8 @@ def test_effective_rules_show_what_a_tag_holds(on, tags, expected):
     nsg = world.guard(rule("no-vnet", 100, "Deny", "VirtualNetwork", "*"), on=on)
     world.tenant.effective_rules(world.nic, world.nic if on == "nic" else world.app, nsg, tags)
     found = world.finding()
-    assert not wrong(found, smtp=expected, rules="deny" if expected == "blocked" else "allow")
+    denied = {"rules": "deny", "decided_by": f"{on}-nsg", "risk": "none"}
+    assert not wrong(found, smtp=expected, **(denied if expected == "blocked" else {"rules": "allow"}))
     assert "effective-rules-used" in found.reasons
     decider = "securityRules/no-vnet" if expected == "blocked" else "defaultSecurityRules/AllowInternetOutBound"
     assert found.rules_decided_by == f"{nsg['id']}/{decider}"

@@ -31,6 +31,7 @@ from tests.network.world import (
     allow_25,
     attach,
     deciders,
+    route_id,
     wrong,
 )
 
@@ -188,9 +189,27 @@ def test_a_part_of_the_internet():
 
 def test_a_service_tag():
     """A destination may be a service tag; the row names it."""
-    world = HubSpoke(collection("c", 200, "Allow", network_rule("mx", "EOPExternalPublishedIPs")))
+    tagged = network_rule("mx", "EOPExternalPublishedIPs", source="10.1.0.4-10.1.0.6")
+    world = HubSpoke(collection("c", 200, "Allow", tagged))
     world.subscription.service_tags()
-    assert not wrong(world.finding(), smtp="restricted", allowed_to=("EOPExternalPublishedIPs",))
+    world.neighbour("app02", "10.1.0.7")
+    found = world.findings()
+    assert not wrong(
+        found["app01"],
+        smtp="restricted",
+        firewall_rules="partial",
+        decided_by="firewall",
+        firewall_rule=rule_of(world, "default", "c", "mx"),
+        allowed_to=("EOPExternalPublishedIPs",),
+    )
+    assert not wrong(found["app02"], **STOPPED, firewall_rule=world.firewall["id"])
+
+
+def test_the_explicit_proxy_is_no_way_for_mail():
+    """§6.2: the proxy speaks HTTP to clients that call it; switched on it lets no mail through."""
+    world = HubSpoke()
+    world.policy["properties"]["explicitProxy"] = {"enableExplicitProxy": True, "httpPort": 25, "httpsPort": 8443}
+    assert not wrong(world.finding(), **STOPPED, firewall_rule=world.firewall["id"])
 
 
 def test_a_host_by_name():
@@ -388,12 +407,16 @@ def test_classic_rules():
     ],
 )
 def test_addresses_the_firewall_takes_for_private(ranges, expected):
-    """Case 62: what the firewall takes for private it does not translate, so from there nothing comes back."""
+    """Case 62: what the firewall takes for private it does not translate, so from there nothing comes back. Where that
+    is everything, the policy whose ranges they are decides, not the rule that allows it."""
     world = HubSpoke(allow_25())
     world.policy["properties"]["snat"] = {"privateRanges": ranges}
     found = world.finding()
-    assert not wrong(found, **expected, path="azure-firewall")
+    decider = world.policy["id"] if expected["smtp"] == "blocked" else rule_of(world, "default", "mail", "smtp-out")
+    assert not wrong(found, **expected, path="azure-firewall", rules="allow", firewall_rule=decider)
+    assert [i for _, i in deciders(found, "firewall")] == [decider]
     assert ("firewall-no-snat" in found.reasons) is (expected["smtp"] != "open")
+    assert found.risk == "none" or expected["smtp"] != "blocked"
 
 
 def test_private_ranges_of_a_classic_firewall():
@@ -417,7 +440,7 @@ def test_private_ranges_of_a_classic_firewall():
         "additionalProperties": {"Network.SNAT.PrivateRanges": "IANAPrivateRanges, 0.0.0.0/0"},
     }  # fmt: skip
     found = world.finding()
-    assert not wrong(found, smtp="blocked", decided_by="firewall")
+    assert not wrong(found, smtp="blocked", decided_by="firewall", firewall_rule=world.firewall["id"])
     assert "firewall-no-snat" in found.reasons
 
 
@@ -430,9 +453,18 @@ def test_forced_tunnel(prefixes, hop):
     attach(world.firewall_subnet, routeTable=table)
     found = world.finding()
     assert not wrong(
-        found, smtp="unknown", path="azure-firewall", via_azure_firewall="yes", firewall_rules="allow", egress_id=""
+        found,
+        smtp="unknown",
+        decided_by="visibility",
+        path="azure-firewall",
+        via_azure_firewall="yes",
+        firewall_id=world.firewall["id"],
+        firewall_rules="allow",
+        egress_id="",
+        gaps=tuple(f"forced-tunnel {route_id(table, p)}" for p in prefixes),
     )
     assert "firewall-forced-tunnel" in found.reasons
+    assert deciders(found, "next-hop") == [("unknown", world.firewall["id"])]
 
 
 def test_a_nat_gateway_gives_the_firewalls_source_address():

@@ -91,22 +91,35 @@ def test_peering_is_not_transitive():
     assert deciders(found, "route") == [("unknown", route_id(table, DEFAULT))]
 
 
-@pytest.mark.parametrize("state", ["Disconnected", "Initiated"])
-def test_a_peering_that_is_not_connected(state):
-    """Case 24: a peering that is not Connected reaches nothing."""
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("peeringState", "Disconnected"), ("peeringState", "Initiated"), ("allowVirtualNetworkAccess", False)],
+)
+def test_a_peering_that_does_not_lead_there(field, value):
+    """Case 24: a peering that is not Connected, or allows no access to the remote network, reaches nothing."""
     world = HubSpoke(allow_25())
     for vnet in (world.vnet, world.hub):
-        vnet["properties"]["virtualNetworkPeerings"][0]["properties"]["peeringState"] = state
+        vnet["properties"]["virtualNetworkPeerings"][0]["properties"][field] = value
+    found = world.finding()
+    assert not wrong(found, **LOST, firewall_id="", gaps=(f"next-hop {FIREWALL_ADDRESS} of {world.vnet['id']}",))
+    assert "next-hop-unreachable" in found.reasons
+    assert deciders(found, "route") == [("unknown", route_id(world.table, DEFAULT))]
+
+
+def test_a_vpn_between_networks_makes_no_next_hop():
+    """§1.5: the next hop of a user route has to be reached directly; a VPN between two networks is no peering."""
+    world = HubSpoke(allow_25())
+    for vnet in (world.vnet, world.hub):
+        vnet["properties"]["virtualNetworkPeerings"].clear()
+    spoke = world.group.vnet("gateways", "10.7.0.0/16", {"GatewaySubnet": "10.7.0.0/27"})
+    near = world.group.gateway("near", subnet_of(spoke, "GatewaySubnet"), "Vpn")
+    far = world.group.gateway("far", subnet_of(world.hub, "GatewaySubnet"), "Vpn")
+    both = {"virtualNetworkGateway1": {"id": near["id"]}, "virtualNetworkGateway2": {"id": far["id"]}}
+    world.group.add("Microsoft.Network/connections", "vnet-to-vnet", {"connectionType": "Vnet2Vnet", **both})
+    peer(world.vnet, spoke)
     found = world.finding()
     assert not wrong(found, **LOST, firewall_id="")
     assert "next-hop-unreachable" in found.reasons
-
-
-def test_a_peering_without_access():
-    """A peering that allows no access to the remote network reaches nothing."""
-    world = HubSpoke(allow_25())
-    world.vnet["properties"]["virtualNetworkPeerings"][0]["properties"]["allowVirtualNetworkAccess"] = False
-    assert not wrong(world.finding(), **LOST)
 
 
 def test_the_firewall_of_a_virtual_hub_is_no_next_hop():
@@ -117,10 +130,11 @@ def test_the_firewall_of_a_virtual_hub_is_no_next_hop():
         "fw", hub, "10.0.0.132", "203.0.113.10", policy=world.group.firewall_policy("p", allow_25())
     )
     world.group.hub_connection(hub, world.vnet, internet_security=False)
-    world.routes(route(DEFAULT, "10.0.0.132"))
+    table = world.routes(route(DEFAULT, "10.0.0.132"))
     found = world.finding()
-    assert not wrong(found, **LOST, firewall_id="")
+    assert not wrong(found, **LOST, firewall_id="", gaps=(f"next-hop 10.0.0.132 of {world.vnet['id']}",))
     assert "next-hop-unreachable" in found.reasons
+    assert deciders(found, "route") == [("unknown", route_id(table, DEFAULT))]
 
 
 @pytest.mark.parametrize("change", ["moved", "deallocated"])
@@ -132,6 +146,8 @@ def test_a_stale_firewall_address(change):
     found = world.finding()
     assert not wrong(found, **LOST)
     assert "next-hop-stale" in found.reasons
+    assert deciders(found, "route") == [("unknown", route_id(world.table, DEFAULT))]
+    assert deciders(found, "next-hop") == [("unknown", world.firewall_subnet["id"])]
 
 
 def test_firewalls_that_may_not_be_listed():
@@ -198,7 +214,6 @@ def test_an_appliance_vm():
     world = BehindAppliance()
     found = world.finding()
     assert not wrong(found, **BEHIND_APPLIANCE, smtp={"conditional", "unknown"})
-    assert found.confidence != "high"
     assert deciders(found, "route") == [("nva", route_id(world.table, DEFAULT))]
     assert not wrong(world.findings()["nva01"], **OPEN, path="public-ip")
 
@@ -232,6 +247,17 @@ def test_an_appliance_whose_nsg_admits_the_spoke():
         admit = rule("in", 100, "Allow", "*", "*", source=source, direction="Inbound")
         attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg", admit))
         assert not wrong(world.finding(), smtp=smtp, path="nva")
+
+
+def test_an_appliance_whose_own_route_brings_the_internet_into_its_network():
+    """§3: a user route 0.0.0.0/0 on the appliance's subnet puts the Internet into VirtualNetwork there, and the built-in
+    inbound rule for that tag admits what it shall forward."""
+    world = BehindAppliance()
+    attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg"))
+    attach(world.outside, routeTable=world.group.route_table("rt-nva", route(DEFAULT, "10.0.2.200")))
+    found = world.finding()
+    assert "appliance-inbound-denied" not in found.reasons
+    assert not wrong(found, path="nva", smtp="unknown")
 
 
 def test_an_appliance_without_a_way_out():

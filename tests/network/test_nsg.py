@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import SERVICE_TAGS, Json, rule, rule_id
-from tests.network.world import EXCHANGE, OPEN, THROUGH, HubSpoke, Lone, allow_25, attach, deciders, wrong
+from tests.arm import SERVICE_TAGS, Json, route, rule, rule_id
+from tests.network.world import DEFAULT, EXCHANGE, OPEN, THROUGH, HubSpoke, Lone, allow_25, attach, deciders, wrong
 
 NO_SMTP = rule("no-smtp", 200, "Deny")
 ALLOW_INTERNET, ALLOW_VNET = "AllowInternetOutBound", "AllowVnetOutBound"
@@ -57,6 +57,10 @@ DENIED = {
 }
 ALLOWED = {
     "56-udp-only": ((rule("a", 100, "Deny", protocol="Udp"),), ALLOW_INTERNET),
+    **{
+        f"4.2-{protocol}-only": ((rule("a", 100, "Deny", "*", "*", protocol=protocol),), ALLOW_INTERNET)
+        for protocol in ("Icmp", "Esp", "Ah")
+    },
     "57-source-ports-do-not-bind-a-client": ((rule("a", 100, "Deny", source_ports="1024-2000"),), ALLOW_INTERNET),
     "46-deny-virtualnetwork-without-a-user-route": ((rule("a", 100, "Deny", "VirtualNetwork", "*"),), ALLOW_INTERNET),
     "trap-4-default-rule": ((rule("ssh", 100, "Allow", ports="22", direction="Inbound"),), ALLOW_INTERNET),
@@ -82,6 +86,27 @@ PARTS = {
         ("EOPExternalPublishedIPs",),
     ),
     "54-azurecloud-denied": ((rule("a", 100, "Deny", "AzureCloud", "*"),), "a", ("Internet except AzureCloud",)),
+    "54-eop-partly-denied": (
+        (
+            rule("a", 100, "Deny", "AzureCloud", "*"),
+            rule("mx", 200, "Allow", "40.93.0.0/16"),
+            rule("rest", 300, "Deny"),
+        ),
+        "rest",
+        (
+            *("40.93.2.0/23", "40.93.4.0/22", "40.93.8.0/21", "40.93.16.0/20", "40.93.32.0/19", "40.93.64.0/18"),
+            "40.93.128.0/17",
+        ),
+    ),
+    "4.2-one-field-and-its-list": (
+        rules(
+            rule("both", 100, "Deny", EXCHANGE, "443"),
+            destinationPortRanges=["25"],
+            destinationAddressPrefixes=["9.9.9.0/24"],
+        ),
+        "both",
+        (f"Internet except 9.9.9.0/24 {EXCHANGE}",),
+    ),
     "trap-3-half-the-internet": ((rule("low", 100, "Deny", "0.0.0.0/1"),), "low", None),
     "trap-7-a-list-of-prefixes-is-the-list": (
         rules(rule("two", 100, "Deny", ["1.1.1.0/24", "9.9.9.0/24"]), destinationAddressPrefix=""),
@@ -214,6 +239,22 @@ def test_tags_in_any_spelling():
     )
 
 
+def test_the_shipped_excerpt_of_tags():
+    """§4.3: a tenant whose list of tags was not read is judged by the excerpt that is shipped; the row says so and is
+    less sure, and the tenant's own list comes before it."""
+    made = (rule("mx", 100, "Allow", "EOPExternalPublishedIPs"), NO_SMTP)
+    world = Lone()
+    world.guard(*made)
+    world.sure(world.vnet)
+    found = world.finding()
+    assert not wrong(found, smtp="restricted", allowed_to=("EOPExternalPublishedIPs",), confidence="medium")
+    assert "tag-excerpt" in found.reasons
+    world.subscription.service_tags()
+    found = world.finding()
+    assert not wrong(found, smtp="restricted", allowed_to=("EOPExternalPublishedIPs",), confidence="high")
+    assert "tag-excerpt" not in found.reasons
+
+
 def test_regional_tags_are_tags_of_their_own():
     """A regional tag is looked up as such: where the list lacks it, the list of the tag does not stand in."""
     for tag, smtp, rules_code in (("AzureCloud.WestEurope", "restricted", "partial"),
@@ -263,6 +304,25 @@ def test_virtualnetwork_holds_the_default_route(made, code, decider, routes):
     assert not wrong(found, **row, rules_decided_by=rule_id(nsg, decider))
 
 
+@pytest.mark.parametrize(
+    ("hop", "row"),
+    [
+        ("VirtualNetworkGateway", {"smtp": "blocked", "rules": "deny", "decided_by": "nic-nsg"}),
+        ("Internet", {"smtp": "unknown", "rules": "unknown", "decided_by": "visibility"}),
+    ],
+)
+def test_virtualnetwork_under_other_default_routes(hop, row):
+    """§4.4: a user route for everything to a gateway puts the Internet into VirtualNetwork as well; whether one to
+    Internet does, no page says, so that a Deny of the tag leaves the row unknown."""
+    world = Lone()
+    world.routes(route(DEFAULT, hop))
+    nsg = world.guard(rule("vnet", 100, "Deny", "VirtualNetwork", "*"))
+    found = world.finding()
+    decider = nsg["id"] if hop == "Internet" else rule_id(nsg, "vnet")
+    assert not wrong(found, **row, rules_decided_by=decider)
+    assert ("serviceTags VirtualNetwork" in found.gaps) is (hop == "Internet")
+
+
 def test_a_user_route_for_a_part_puts_that_part_into_virtualnetwork():
     """§4.4: a user route for one range makes only that range VirtualNetwork."""
     world = HubSpoke(allow_25(), routes=((EXCHANGE, "10.0.1.4"),))
@@ -307,8 +367,9 @@ def test_both_nsgs_must_allow(nic, subnet, gate, decider):
     [
         ("52.100.0.0/14", {"smtp": "blocked", "rules": "deny", "decided_by": "subnet-nsg", "allowed_to": ()}),
         ("40.0.0.0/8", {"smtp": "restricted", "rules": "partial", "decided_by": "nic-nsg", "allowed_to": (EXCHANGE,)}),
+        ("40.93.0.0/16", {"smtp": "restricted", "rules": "partial", "allowed_to": ("40.93.0.0/16",)}),
     ],
-    ids=["disjoint", "overlapping"],
+    ids=["disjoint", "holding-it", "held-by-it"],
 )
 def test_two_nsgs_combine_per_destination(second, expected):
     """Two NSGs let out what both allow; parts with nothing in common let nothing out."""
@@ -316,6 +377,23 @@ def test_two_nsgs_combine_per_destination(second, expected):
     attach(world.nic, networkSecurityGroup=world.group.nsg("a", rule("one", 100, "Allow", EXCHANGE), NO_SMTP))
     attach(world.app, networkSecurityGroup=world.group.nsg("b", rule("two", 100, "Allow", second), NO_SMTP))
     assert not wrong(world.finding(), **expected)
+
+
+def test_two_nsgs_that_overlap():
+    """Case 47: of two lists that overlap in part what both hold is let out; the NIC's list, asked first, takes most."""
+    world = Lone()
+    mine = world.group.nsg("a", rule("one", 100, "Allow", [EXCHANGE, "52.100.0.0/14"]), NO_SMTP)
+    attach(world.nic, networkSecurityGroup=mine)
+    attach(world.app, networkSecurityGroup=world.group.nsg("b", rule("two", 100, "Allow", "52.96.0.0/12"), NO_SMTP))
+    assert not wrong(
+        world.finding(),
+        smtp="restricted",
+        rules="partial",
+        decided_by="nic-nsg",
+        rules_decided_by=rule_id(mine, "no-smtp"),
+        allowed_to=("52.100.0.0/14",),
+        risk="low",
+    )
 
 
 def test_no_nsg_allows():

@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 
 from tests.arm import Json, nic_of, pool_of, subnet, subnet_of
-from tests.network.world import NO_EGRESS, OPEN, HubSpoke, Lone, World, allow_25, attach, deciders, wrong
+from tests.network.world import (
+    DEFAULT,
+    NO_EGRESS,
+    OPEN,
+    THROUGH,
+    HubSpoke,
+    Lone,
+    World,
+    allow_25,
+    attach,
+    deciders,
+    route_id,
+    wrong,
+)
 
 DIRECT = {**OPEN, "via_azure_firewall": "no", "firewall_id": "", "firewall_rules": ""}
 BY_DEFAULT = {**DIRECT, "path": "default-outbound", "egress_id": "", "egress_ip": ""}
@@ -133,8 +146,7 @@ def test_a_uniform_instance_with_a_public_ip_of_its_own():
 def test_what_the_nic_says_of_its_default_address(flag, confidence):
     """§5.2: the NIC's own flag is evidence, no rule: where it says no, default outbound access is less sure."""
     world = Lone(properties={} if flag is None else {"defaultOutboundConnectivityEnabled": flag})
-    world.tenant.admin_rules(world.vnet)
-    world.tenant.entry("subscription", id=world.subscription.guid, offer_class="enterprise")
+    world.sure(world.vnet)
     assert not wrong(world.finding(), **BY_DEFAULT, confidence=confidence)
 
 
@@ -142,8 +154,7 @@ def test_what_a_neighbours_nic_says():
     """A NIC's flag speaks for its own VM, not for its neighbours in the subnet."""
     world = Lone(properties={"defaultOutboundConnectivityEnabled": False})
     world.neighbour("app02", "10.1.0.5")
-    world.tenant.admin_rules(world.vnet)
-    world.tenant.entry("subscription", id=world.subscription.guid, offer_class="enterprise")
+    world.sure(world.vnet)
     assert {name: row.confidence for name, row in world.findings().items()} == {"app01": "medium", "app02": "high"}
 
 
@@ -182,9 +193,10 @@ def test_a_route_before_a_nat_gateway():
     """Case 6: a user route to a firewall comes before the NAT gateway of the subnet."""
     world = HubSpoke(allow_25())
     attach(world.app, natGateway=world.nat())
-    assert not wrong(
-        world.finding(), **OPEN, path="azure-firewall", egress_id=world.firewall["id"], egress_ip="203.0.113.10"
-    )
+    found, firewall = world.finding(), world.firewall["id"]
+    assert not wrong(found, **THROUGH, firewall_id=firewall, egress_id=firewall, egress_ip="203.0.113.10")
+    assert deciders(found, "route") == [("azure-firewall", route_id(world.table, DEFAULT))]
+    assert deciders(found, "egress") == [("allow", firewall)]
 
 
 def test_a_nat_gateway_without_an_address():
@@ -233,6 +245,14 @@ def test_a_nat_gateway_of_the_virtual_network(side):
     assert not wrong(found["app02"], **NO_EGRESS)
 
 
+def test_the_nat_gateway_of_the_subnet_before_that_of_the_network():
+    """§5.1: a subnet with a NAT gateway of its own leaves by that one."""
+    world = Lone()
+    attach(world.app, natGateway=world.nat())
+    world.group.nat_gateway("wide", world.group.public_ip("wide-ip", "203.0.113.21"), vnet=world.vnet)
+    assert not wrong(world.finding(), **DIRECT, path="nat-gateway", egress_ip="203.0.113.20")
+
+
 def test_a_nat_gateway_that_was_not_read():
     """Trap 17: a NAT gateway that is named but was not read may own an address or not."""
     world = Lone()
@@ -256,8 +276,7 @@ def test_a_private_subnet_where_a_way_out_may_hide(kind):
 def test_default_outbound_access_where_something_may_come_before_it(kind):
     """Trap 17: what was refused may come before default outbound access: a way out, but less sure, and the gap says."""
     world = Lone()
-    world.tenant.admin_rules(world.vnet)
-    world.tenant.entry("subscription", id=world.subscription.guid, offer_class="enterprise")
+    world.sure(world.vnet)
     assert not wrong(world.finding(), **BY_DEFAULT, confidence="high", gaps=())
     world.tenant.gap(world.subscription.id, f"Microsoft.Network/{kind}")
     found = world.finding()
@@ -375,10 +394,13 @@ def internal(world: Lone, *, by_address: bool) -> Json:
 
 
 def test_an_internal_load_balancer():
-    """Case 12: in the NIC based pool of an internal Standard load balancer there is no default outbound access."""
+    """Case 12: in the NIC based pool of an internal Standard load balancer there is no default outbound access; a
+    neighbour outside the pool keeps its own."""
     world = Lone()
     made = internal(world, by_address=False)
+    world.neighbour("app02", "10.1.0.5")
     found = world.finding()
+    assert not wrong(world.findings()["app02"], **BY_DEFAULT)
     assert not wrong(found, **NO_EGRESS)
     assert deciders(found, "egress") == [("none", made["id"])]
     assert "internal-lb" in found.reasons
@@ -389,10 +411,17 @@ def test_an_internal_load_balancer_by_address():
     """Case 13: known issue: in a pool by address default outbound access stays."""
     world = Lone()
     internal(world, by_address=True)
+    world.sure(world.vnet)
     found = world.finding()
-    assert not wrong(found, **BY_DEFAULT)
+    assert not wrong(found, **BY_DEFAULT, confidence="medium")
     assert "internal-lb-by-address" in found.reasons
-    assert found.confidence != "high"
+
+
+def test_a_basic_internal_load_balancer():
+    """§5.2: the pool of a Basic internal load balancer keeps default outbound access."""
+    world = Lone()
+    internal(world, by_address=False)["sku"] = {"name": "Basic"}
+    assert not wrong(world.finding(), **BY_DEFAULT)
 
 
 def test_an_internal_load_balancer_by_address_in_a_private_subnet():
@@ -422,23 +451,36 @@ def test_a_load_balancer_that_was_not_read():
     assert any(made["id"] in gap for gap in found.gaps)
 
 
+def test_a_subnet_with_a_service_gateway():
+    """§11: how a service gateway sends traffic out is on no page: unknown, with its name."""
+    world = Lone()
+    there = world.group.id_of("Microsoft.Network/serviceGateways", "sg")
+    world.app["properties"]["serviceGateway"] = {"id": there}
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="unknown", gaps=(f"serviceGateways {there}",))
+    assert "unknown-feature" in found.reasons
+
+
 # ---- Gateway Load Balancer
 
 
 @pytest.mark.parametrize("on", ["nic", "frontend"])
 def test_a_gateway_load_balancer(on):
-    """Case 65: a Gateway Load Balancer inspects the traffic of a public IP or a frontend; the path stays, and the row
-    says that somebody looks."""
+    """Case 65: a Gateway Load Balancer inspects the traffic of a public IP or a frontend; path and address stay, the row
+    says that somebody looks, and what that lets through nobody sees."""
     inspector = World().group.id_of("Microsoft.Network/loadBalancers", "gwlb") + "/frontendIPConfigurations/fe"
     if on == "nic":
         world = Lone()
-        with_public_ip(world)
+        way = with_public_ip(world)
+        expected = {"path": "public-ip", "egress_ip": "203.0.113.4"}
         world.nic["properties"]["ipConfigurations"][0]["properties"]["gatewayLoadBalancer"] = {"id": inspector}
     else:
-        world, made = behind(outbound="Tcp")
-        made["properties"]["frontendIPConfigurations"][0]["properties"]["gatewayLoadBalancer"] = {"id": inspector}
+        world, way = behind(outbound="Tcp")
+        expected = {"path": "load-balancer", "egress_ip": "203.0.113.30"}
+        way["properties"]["frontendIPConfigurations"][0]["properties"]["gatewayLoadBalancer"] = {"id": inspector}
+    world.sure(world.vnet)
     found = world.finding()
-    assert not wrong(found, path="public-ip" if on == "nic" else "load-balancer", smtp="open")
+    assert not wrong(found, **DIRECT, **expected, egress_id=way["id"], confidence="medium")
     assert "inspected-by-gateway-lb" in found.reasons
 
 

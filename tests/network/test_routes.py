@@ -16,6 +16,7 @@ from tests.network.world import (
     THROUGH,
     HubSpoke,
     Lone,
+    World,
     allow_25,
     attach,
     deciders,
@@ -132,25 +133,45 @@ def test_a_route_to_internet_from_a_private_subnet():
         allowed_to=("Internet except EOPExternalPublishedIPs",),
     )
     assert deciders(found, "egress") == [("none", world.app["id"])]
+    assert deciders(found, "route") == [
+        ("direct", route_id(world.table, "EOPExternalPublishedIPs")),
+        ("azure-firewall", route_id(world.table, DEFAULT)),
+    ]
+    assert found.firewall_id == world.firewall["id"]
 
 
 # ---- service tags as prefixes
 
 
 def test_an_explicit_prefix_before_a_tag():
-    """Case 33: 13.64.0.0/16 is dropped although AzureCloud holds that very prefix and leads to the Internet."""
+    """Case 33: 13.64.0.0/16 is dropped although AzureCloud holds that very prefix and leads to the Internet. The order
+    on an exact tie is told and not seen, so that the row is less sure."""
     world = Lone()
     world.subscription.service_tags()
+    attach(world.app, natGateway=world.nat())
     table = world.routes(route("AzureCloud", "Internet"), route("13.64.0.0/16", "None"))
+    world.sure(world.vnet)
     found = world.finding()
     assert not wrong(
         found,
         smtp="restricted",
         decided_by="route",
         allowed_to=("Internet except 13.64.0.0/16",),
-        path="default-outbound",
+        path="nat-gateway",
+        via_azure_firewall="no",
+        confidence="medium",
     )
     assert ("deny", route_id(table, "13.64.0.0/16")) in deciders(found, "route")
+
+
+@pytest.mark.parametrize("second", ["13.64.0.0/17", "Sql"], ids=["another-length", "the-same-way"])
+def test_what_ties_nothing_is_sure(second):
+    """Case 33: where longest prefix decides, or both routes lead the same way, no order of tags is asked for."""
+    world = Lone()
+    world.subscription.service_tags({"AzureCloud": ("13.64.0.0/16",), "Sql": ("13.64.0.0/16",)})
+    world.routes(route("AzureCloud", "Internet"), route(second, "Internet" if second == "Sql" else "None"))
+    world.sure(world.vnet)
+    assert world.finding().confidence == "high"
 
 
 TIES = ["13.64.0.0/16", "Sql.WestEurope", "Sql", "AzureCloud.westeurope", "AzureCloud"]
@@ -299,6 +320,28 @@ def test_propagation_off_keeps_learned_routes_away():
     assert deciders(found, "route") == [("direct", "")]
 
 
+def test_propagation_off_keeps_static_routes_of_a_site_away():
+    """§1.2: the switch applies to what a local network gateway says as well as to BGP."""
+    world = Gatewayed(kind="Vpn", propagate=False)
+    world.site(DEFAULT)
+    assert not wrong(world.finding(), **DIRECT)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["learned-default", "nothing-known"])
+def test_user_halves_before_a_learned_default_route(known):
+    """Case 30: two halves of the user's beat a default route of the gateway by longest prefix, whether it was learned or
+    only may have been; that halves of its own were learned, too, is all that is left to doubt."""
+    world = Gatewayed(*(route(half, FIREWALL_ADDRESS) for half in HALVES))
+    attach(world.firewall_subnet, routeTable=world.group.route_table("rt-fw", route(DEFAULT, "Internet")))
+    if known:
+        world.learned(DEFAULT)
+    world.sure(world.vnet)
+    found = world.finding()
+    assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"], confidence="high" if known else "medium")
+    assert deciders(found, "route") == [("azure-firewall", route_id(world.table, half)) for half in HALVES]
+    assert ("bgp-more-specific-possible" in found.reasons) is not known
+
+
 def test_a_user_route_before_a_learned_one():
     """Case 37: of equal prefixes the user route wins over the learned one."""
     world = Gatewayed(route(DEFAULT, "Internet"))
@@ -320,22 +363,41 @@ def test_a_more_specific_learned_route():
 
 
 def test_bgp_override():
-    """Case 38: hasBgpOverride puts the user route before more specific learned ones, on the firewall's subnet too."""
+    """Case 38: hasBgpOverride puts the user route before more specific learned ones, on the firewall's subnet too. The
+    field's own description says so and nothing else, so that the row is less sure where it decides."""
     world = Gatewayed(route(DEFAULT, FIREWALL_ADDRESS, hasBgpOverride=True))
     world.learned(*HALVES)
+    world.sure(world.vnet)
     assert "firewall-forced-tunnel" in world.finding().reasons
     own = world.group.route_table("rt-fw", route(DEFAULT, "Internet", hasBgpOverride=True))
     attach(world.firewall_subnet, routeTable=own)
     found = world.finding()
-    assert not wrong(found, **THROUGH)
+    assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"], confidence="medium")
     assert deciders(found, "route") == [("azure-firewall", route_id(world.table, DEFAULT))]
+
+
+@pytest.mark.parametrize(
+    ("learned", "confidence"), [(None, "medium"), (("192.168.0.0/16",), "high")], ids=["nobody-asked", "private-alone"]
+)
+def test_an_override_that_may_matter(learned, confidence):
+    """Case 38: where nobody knows what was learned the switch may be what decides; where nothing of the Internet was, it
+    decides nothing."""
+    world = Gatewayed(route(DEFAULT, FIREWALL_ADDRESS, hasBgpOverride=True))
+    if learned:
+        world.learned(*learned)
+    own = world.group.route_table("rt-fw", route(DEFAULT, "Internet", hasBgpOverride=True))
+    attach(world.firewall_subnet, routeTable=own)
+    world.sure(world.vnet)
+    assert not wrong(world.finding(), **THROUGH, confidence=confidence)
 
 
 def test_a_user_route_beside_an_opaque_gateway_is_less_sure():
     """Case 38: what is more specific may have been learned: the user route is the answer, but no certain one."""
     world = Gatewayed(route(DEFAULT, FIREWALL_ADDRESS))
+    world.sure(world.vnet)
     found = world.finding()
-    assert not wrong(found, smtp="open", path="azure-firewall", confidence="medium")
+    assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"], confidence="medium")
+    assert deciders(found, "route") == [("azure-firewall", route_id(world.table, DEFAULT))]
     assert "bgp-more-specific-possible" in found.reasons
     overriding = Gatewayed(route(DEFAULT, FIREWALL_ADDRESS, hasBgpOverride=True))
     assert "bgp-more-specific-possible" not in overriding.finding().reasons
@@ -359,6 +421,22 @@ def test_sites_of_a_vpn_gateway(prefixes, expected):
     assert not wrong(found, **expected)
     if expected is not DIRECT:
         assert {d for _, d in deciders(found, "route")} == {world.gateway["id"]}
+
+
+@pytest.mark.parametrize("prefixes", [(DEFAULT,), HALVES, ("192.168.0.0/16",)], ids=["default", "halves", "private"])
+def test_sites_of_a_gateway_in_the_own_network(prefixes):
+    """Case 38: what holds for a spoke holds for a VM beside the gateway, without any peering."""
+    world = World()
+    hub = world.group.vnet("hub", "10.0.0.0/16", {"GatewaySubnet": "10.0.0.0/27", "app": "10.0.2.0/24"})
+    gateway = world.group.gateway("gw", subnet_of(hub, "GatewaySubnet"), "Vpn")
+    world.group.connection("office", gateway, world.group.local_gateway("site", *prefixes))
+    world.group.vm("app01", subnet_of(hub, "app"), "10.0.2.4")
+    found = world.finding()
+    if prefixes == ("192.168.0.0/16",):
+        assert not wrong(found, **DIRECT)
+    else:
+        assert not wrong(found, path="gateway", smtp="unknown", via_azure_firewall="no", rules="allow")
+        assert {decider for _, decider in deciders(found, "route")} == {gateway["id"]}
 
 
 def test_a_vpn_gateway_with_bgp_may_learn():
@@ -391,6 +469,21 @@ def test_gateway_transit_takes_both_sides():
         world = Gatewayed()
         getattr(world, side)["properties"]["virtualNetworkPeerings"][0]["properties"][field] = False
         assert not wrong(world.finding(), **DIRECT), field
+
+
+@pytest.mark.parametrize("propagate", [True, False], ids=["propagates", "propagation-off"])
+def test_a_route_server_in_the_own_network(propagate):
+    """§1.6: a Route Server speaks to its own network, too, and not to a subnet that propagates no gateway routes."""
+    world = World()
+    hub = world.group.vnet("hub", "10.0.0.0/16", {"RouteServerSubnet": "10.0.3.0/27", "app": "10.0.2.0/24"})
+    where = {"subnet": {"id": subnet_of(hub, "RouteServerSubnet")["id"]}}
+    server = world.group.add("Microsoft.Network/virtualHubs", "ars", {"ipConfigurations": [{"properties": where}]})
+    app = subnet_of(hub, "app")
+    world.group.vm("app01", app, "10.0.2.4")
+    attach(app, routeTable=world.group.route_table("rt", propagate=propagate))
+    found = world.finding()
+    assert not wrong(found, **({"smtp": "unknown", "path": "unknown"} if propagate else DIRECT))
+    assert deciders(found, "route") == [("unknown", server["id"]) if propagate else ("direct", "")]
 
 
 def test_a_route_server_may_inject_routes():

@@ -82,6 +82,13 @@ class World:
         """A NAT gateway with one public address."""
         return self.group.nat_gateway("nat", self.group.public_ip("nat-ip", address))
 
+    def sure(self, *vnets: Json) -> None:
+        """Azure answers that these networks have no admin rules, and the offer is stated: what keeps a row from high
+        confidence then is the path alone."""
+        for vnet in vnets:
+            self.tenant.admin_rules(vnet)
+        self.tenant.entry("subscription", id=self.subscription.guid, offer_class="enterprise")
+
 
 class Lone(World):
     """VNet `spoke` 10.1.0.0/16 with subnet `app` 10.1.0.0/24 and VM `app01` 10.1.0.4; nothing else."""
