@@ -11,15 +11,20 @@ import sys
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from auditor import config
+from auditor import __version__, config
+from auditor.deliver import cards, notify
+from auditor.deliver.message import Message
 from tests.arm import rule
 from tests.network.world import Lone, attach
-from tests.pages import BLOCKS, TASKS, Block, commands
+from tests.pages import BLOCKS, TASKS, TEXT, Block, commands
 from tests.program import FIXTURES, ROOT, rows
 
-UNPACKED = {"python3", "/opt/auditor/bin/pip"}
+UNPACKED = {"python3", "/opt/auditor/bin/pip", "/opt/auditor/bin/auditor"}
+OTHERS = {"az", "azurite-blob", "docker", "journalctl", "jq", "kubectl", "openssl", "systemctl"}
+SHELL = {"cat", "cp", "export", "install"}
 TASKS_WITH_COMMANDS = [page for page in TASKS if any(b.page == page and b.lang == "sh" for b in BLOCKS)]
 
 
@@ -61,6 +66,31 @@ def test_json_is_json(block):
     assert json.loads(block.text)
 
 
+def test_shown_message_is_one_that_a_webhook_gets():
+    """The JSON that nightly.md shows is what is sent: every field is there, and no other."""
+    (shown,) = (json.loads(b.text) for b in BLOCKS if b.page.name == "nightly.md" and b.lang == "json")
+    fields = {name: value for name, value in shown.items() if name not in ("schema_version", "tool", "version")}
+    assert json.loads(cards.body("json", msgspec.convert(fields, Message))) == {**shown, "version": __version__}
+
+
+def test_environment_holds_what_the_config_of_the_night_names():
+    """auditor.env is one NAME=value a line, as systemd and Docker read it, and has every secret of nightly.toml."""
+    (text,) = (b.text for b in BLOCKS if b.file == "auditor.env")
+    lines = text.splitlines()
+    assert all(re.fullmatch(r"[A-Z_]+=[^\s\"'\\]+", line) for line in lines)
+    said = dict(line.split("=", 1) for line in lines)
+    (night,) = (b.text for b in BLOCKS if b.file == "nightly.toml")
+    notify.check(config.convert(tomllib.loads(night), "nightly.toml").notify, said)
+    assert said.keys() >= {"AZURE_TENANT_ID", "AZURE_CLIENT_ID"}
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.file], ids=lambda block: f"{block.page.name} {block.file}")
+def test_a_file_that_a_page_shows_is_named_in_its_text(block):
+    """A comment is not rendered: the text before the block says under which name to save it."""
+    text = TEXT[block.page].partition(f"<!-- file: {block.file} -->")[0].rstrip()
+    assert f"`{block.file}`" in text.rpartition("\n\n")[2]
+
+
 def test_marks_are_known():
     """A comment above a block is one that a test understands."""
     assert {block.mark.partition(" ")[0] for block in BLOCKS} <= {"", "live", "once", "exits", "file:"}
@@ -69,7 +99,7 @@ def test_marks_are_known():
 def test_commands_that_nothing_runs_are_few():
     """Only other people's programs go unrun: `live` blocks start nothing else, and `once` blocks are the gate's."""
     started = {words[0] for b in BLOCKS if b.lang == "sh" and b.live for words in commands(b.text)}
-    assert started <= {"auditor", "az", "jq", "kubectl", "docker", "systemctl", "cp", *UNPACKED}
+    assert started <= {"auditor", *OTHERS, *SHELL, *UNPACKED}
     once = {words[0] for b in BLOCKS if b.lang == "sh" and b.mark == "once" for words in commands(b.text)}
     assert once <= {".ci/run", ".ci/release"}
 

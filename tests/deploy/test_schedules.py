@@ -20,6 +20,7 @@ from typer.main import get_command
 
 from auditor import cli, config
 from auditor.collect.role import least
+from tests.pages import BLOCKS, commands
 from tests.program import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -139,7 +140,8 @@ def test_scan_from_github_signs_in_by_oidc():
     assert understood(scan.removeprefix("auditor "))["collect_auth"] == "cli"
     upload = next(step for step in steps(path) if step.get("uses", "").startswith("actions/upload-artifact@"))
     assert upload["if"] == "always()"
-    assert upload["with"]["path"].startswith("reports/latest")
+    assert upload["with"]["path"].split() == ["reports/latest/", "reports/outbox/2*/"]
+    assert upload["with"]["if-no-files-found"] == "ignore", "with Blob Storage nothing lies here"
 
 
 # ---- Azure DevOps
@@ -153,7 +155,46 @@ def test_pipeline_is_one():
     tasks = {step["task"]: step for step in found["jobs"][0]["steps"] if "task" in step}
     script = tasks["AzureCLI@2"]["inputs"]["inlineScript"]
     assert understood(script.removeprefix("auditor "))["collect_auth"] == "cli"
-    assert tasks["PublishPipelineArtifact@1"]["condition"] == "always()"
+    publish = tasks["PublishPipelineArtifact@1"]
+    assert publish["condition"] == "and(always(), ne(variables['kept'], ''))"
+    assert publish["inputs"]["targetPath"] == "$(kept)"
+
+
+@pytest.mark.parametrize(
+    ("there", "kept"),
+    [
+        pytest.param((), "", id="nothing"),
+        pytest.param(("outbox",), "", id="delivered"),
+        pytest.param(("outbox/2026-11-26T02-17-10Z",), "outbox/2026-11-26T02-17-10Z", id="not-delivered"),
+        pytest.param(("2026-11-26T02-17-10Z",), "2026-11-26T02-17-10Z", id="folder"),
+    ],
+)
+def test_pipeline_finds_the_report_to_keep(tmp_path, there, kept):
+    """The last report, or the one that Blob Storage did not take; neither is no failure."""
+    for name in there:
+        folder = tmp_path / "reports" / name
+        folder.mkdir(parents=True)
+        if folder.name.endswith("Z"):
+            folder.with_name("latest").symlink_to(folder.name)
+    found = load(DEPLOY / "azure-devops" / "azure-pipelines.yml")["jobs"][0]["steps"]
+    (step,) = (step for step in found if step.get("displayName") == "look for reports")
+    assert step["condition"] == "always()"
+    done = subprocess.run(["sh", "-ec", step["script"]], cwd=tmp_path, capture_output=True, text=True, check=True)
+    said = f"##vso[task.setvariable variable=kept]{tmp_path.resolve()}/reports/{kept}\n"
+    assert done.stdout == (said if kept else "")
+
+
+# ---- a container
+
+
+def test_container_runs_as_the_page_says():
+    """The command of schedule.md is one of the program's; config and work folder lie where the mounts put them."""
+    text = next(b.text for b in BLOCKS if b.page.name == "schedule.md" and b.text.startswith("docker build"))
+    (words,) = (words for words in commands(text) if "--env-file" in words)
+    mounts = [words[at + 1].split(":")[1] for at, word in enumerate(words) if word == "--volume"]
+    taken = understood(words[words.index("auditor") + 1 :])
+    assert [str(taken["config_file"]), taken["report_work_dir"]] == mounts
+    assert re.search(rf"^WORKDIR {mounts[1]}$", (DEPLOY / "container" / "Dockerfile").read_text("utf-8"), re.MULTILINE)
 
 
 # ---- Kubernetes
@@ -293,13 +334,16 @@ def test_job_runs_what_the_program_understands():
 # ---- systemd
 
 
-def test_units_are_valid(tmp_path):
-    """`systemd-analyze verify` finds nothing, with a program in the place of the installed one."""
+@pytest.mark.parametrize("every", [False, True], ids=["as-it-is", "every-setting"])
+def test_units_are_valid(tmp_path, every):
+    """`systemd-analyze verify` finds nothing, with a program in the place of the installed one, also where all is
+    uncommented that may be."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed")
     for path in (DEPLOY / "systemd").iterdir():
         text = path.read_text("utf-8").replace("/opt/auditor/bin/auditor", "/bin/true")
+        text = re.sub(r"(?m)^# (?=[A-Z]\w+=)", "", text) if every else text
         (tmp_path / path.name).write_text(text, "utf-8")
     units = sorted(map(str, tmp_path.iterdir()))
     done = subprocess.run([analyze, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
