@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from auditor import __version__
 from auditor.errors import AuditorError, Terminated, UsageError
-from auditor.log import configure
+from auditor.log import configure, structured
 from auditor.redaction import redact, remember_environment
 from auditor.settings import DOCTOR, EVERYTHING, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
 from auditor.terminal import one_line
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from auditor.model.finding import Finding
     from auditor.scan import Scan
     from auditor.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     help="Which Azure VMs can send mail on TCP port 25, by which path, and what decides it.",
@@ -72,6 +74,8 @@ def _configured(*keys: str) -> Callable[[Callable[..., None]], Callable[..., Non
         def run(**given: Any) -> None:
             path = given.pop(_CONFIG.name)
             said = {setting.key: given.pop(setting.parameter) for setting in settings}
+            if said.get("log.format") == "json":  # what is wrong with the rest is told that way, too
+                configure("info", "json")
             resolved = resolve(said, os.environ, path)
             run_id = configure(resolved.config.log.level, resolved.config.log.format)
             command(**given, settings=replace(resolved, run_id=run_id))
@@ -261,7 +265,7 @@ def _schema(wanted: bool) -> None:
 @_configured(*EVERYTHING)
 def config_(
     settings: Settings,
-    check: Annotated[bool, typer.Option("--check", help="Say whether file and options can be meant.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Say whether a scan can begin with file and options.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Every setting, and where it was said.")] = False,
     example: Annotated[  # eager, so that these two come also where the file in the working directory is wrong
         bool, typer.Option("--example", help="A config file with every key.", callback=_example, is_eager=True)
@@ -272,9 +276,12 @@ def config_(
 ) -> None:
     """The config and the options: checked, or shown with where each value comes from."""
     for line in shown(settings) if show else ():
-        print(one_line(line))
+        print(one_line(redact(line)))
     if check or not show:
-        print(f"{settings.file or 'no config file'}: can be meant", file=sys.stderr)
+        from auditor.job import check as meant
+
+        meant(settings.config, os.environ)
+        print(f"{settings.file or 'no config file'}: ok", file=sys.stderr)
 
 
 # ---- the parts of a command
@@ -348,24 +355,35 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except AuditorError as error:
-        print(f"auditor: {one_line(redact(str(error)))}", file=sys.stderr)
+        _say(str(error), error.exit_code)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("auditor: interrupted; what was collected is kept, go on with --resume", file=sys.stderr)
+        _say("interrupted; what was collected is kept, go on with --resume", _INTERRUPTED)
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 
+def _say(what: str, exit_code: int) -> None:
+    """Why the program ends: a line for a person, or the last line of the log."""
+    if structured():
+        logger.error("%s", what, extra={"event": "failed", "exit_code": exit_code})
+    else:
+        print(f"auditor: {one_line(redact(what))}", file=sys.stderr)
+
+
 def _traceback(*error: Any) -> None:
     """What Python prints of a bug, without secrets."""
-    sys.stderr.write(redact("".join(traceback.format_exception(*error))))
+    if structured():
+        logger.critical("this is a bug", exc_info=error, extra={"event": "failed", "exit_code": 1})
+    else:
+        sys.stderr.write(redact("".join(traceback.format_exception(*error))))
 
 
 def _unraisable(error: sys.UnraisableHookArgs) -> None:
     """What a library's object met while it was thrown away, such as a full disk once more: no traceback for that."""
-    logging.getLogger(__name__).debug("ignored: %s in %r", error.exc_value, error.object)
+    logger.debug("ignored: %s in %r", error.exc_value, error.object)
 
 
 def _terminate(*_: object) -> None:

@@ -20,12 +20,16 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
+import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from auditor import files, telemetry
 from auditor.baseline import changes_between, load_run, run_of
 from auditor.collect.progress import Logged
+from auditor.config import Config
 from auditor.deliver import message, notify, place
+from auditor.deliver.address import is_address
 from auditor.deliver.folder import RECORD, written
 from auditor.deliver.retention import Keep
 from auditor.diff import Change, Run
@@ -56,7 +60,7 @@ class Job:
         self._stack = ExitStack()
         self._telemetry: telemetry.Telemetry = telemetry.Silent()
         self._place: place.Place
-        self._opened = False
+        self._opened = self._alone = False
         self._previous: Run | None = None
         self._baseline: Run | None = None
 
@@ -66,16 +70,16 @@ class Job:
         Raises UsageError for what the config names and is not there.
         """
         config = self._config
-        check_formats(self._formats)
-        place.check(config)
-        notify.check(config.notify, self._environ)
+        check(config, self._environ)
         self._telemetry = telemetry.begin(self._environ, self._record.run_id)
         with self._ending():
+            self._stack.enter_context(place.alone(config))
+            self._alone = True
             self._place = self._stack.enter_context(place.opened(config, self._environ))
             self._opened = True
             with self.phase("compare"):
                 self._read_earlier()
-            self._note("", self._record)
+            self._leave()
         return self
 
     def __exit__(
@@ -109,18 +113,18 @@ class Job:
         words = Words.load(config.report.lang)
         self._describe(report, changes)
         with self.phase("write"):
-            folder = write_report(report, self._place.folder, self._formats, words)
+            folder = write_report(report, self._place.folder, _formats(config), words)
         with self.phase("deliver"):
             record.report, record.files = folder.name, written(folder)
             record.end("finished", exit_code)
             run, where = self._published(folder)
-        show(report, words, where)
         record.report, record.output = run, where
-        self._tidy(run)
+        self._say(report, words)
         self._tell(report, changes, words)
+        self._tidy(run)
         record.end("finished", exit_code)
-        self._note(run, record)
-        self._note("", record)
+        self._note(run)
+        self._leave()
 
     def _published(self, folder: Path) -> place.Published:
         """Brings the report to its place; one that stays behind says so."""
@@ -141,32 +145,33 @@ class Job:
 
     # ---- what it is compared with
 
-    @property
-    def _formats(self) -> tuple[str, ...]:
-        """The next run compares with report.json of this one."""
-        formats = self._config.report.formats
-        return (*formats, "json") if self._compares and "json" not in formats else formats
-
-    @property
-    def _compares(self) -> bool:
-        return self._config.notify.wanted or self._config.report.baseline == LATEST
-
     def _read_earlier(self) -> None:
-        """The baseline and the last run. Both before the scan: a live one takes the place of the last snapshot."""
+        """The baseline and the last run. Both before the scan: a live one takes the place of the last snapshot.
+
+        What is told stands in the report: where no other baseline is named the last run is that, too.
+        """
         config = self._config
-        if self._compares:
+        if _compares(config):
             self._previous = self._last()
-        if config.report.baseline == LATEST:
+        self._record.compared = self._previous.source if self._previous else ""
+        where = config.report.baseline
+        if where in ("", LATEST):
             self._baseline = self._previous
-        elif where := config.report.baseline:
-            with place.baseline(where, config, self._environ) as path:
-                self._baseline = load_run(path, config, config.policy.edition)
-            if str(path) != where:
-                self._baseline = replace(self._baseline, source=where)
+            return
+        with place.baseline(where, config, self._environ) as path:
+            self._baseline = load_run(path, config, config.policy.edition)
+        if str(path) != where:
+            self._baseline = replace(self._baseline, source=where)
 
     def _last(self) -> Run | None:
-        """The last run at the place, None where there is none or it cannot be compared with."""
+        """The last run of which all were told, None where there is none or it cannot be compared with."""
         name = self._place.last()
+        while name and self._config.notify.wanted:
+            earlier = _decoded(self._place.read(name, RECORD))
+            if earlier.told or earlier.compared == name:
+                break
+            logger.warning("not all were told of the run %s: what it found is told again", name)
+            name = earlier.compared
         if not name:
             return None
         try:
@@ -221,6 +226,7 @@ class Job:
         """Tells who is to be told, unless nothing changed."""
         config, record = self._config.notify, self._record
         if not config.wanted or (changes is not None and not changes):
+            record.told = True
             return
         with self.phase("tell"):
             figures = summary(report, words)
@@ -228,6 +234,7 @@ class Job:
                 report, figures, changes, words, top=config.top, place=record.output, run_id=record.run_id
             )
             record.messages = notify.send(config, told, self._environ)
+            record.told = not any(sent.error for sent in record.messages)
 
     def _tidy(self, run: str) -> None:
         """Takes old runs away. The report stands: what cannot be removed is a warning."""
@@ -241,17 +248,37 @@ class Job:
             logger.warning("old runs were not taken away: %s", error)
 
     def _pinned(self, run: str) -> Collection[str]:
-        """This run and the baseline, by whatever path that was named."""
+        """This run, the baseline, by whatever path that was named, and what the next run will compare with."""
         baseline = self._config.report.baseline.rstrip("/")
         parts = (Path(baseline).name, Path(baseline).parent.name, Path(baseline).resolve().name)
-        return {run, *parts}
+        return {run, *parts, "" if self._record.told else self._record.compared}
 
-    def _note(self, run: str, record: Record) -> None:
+    def _note(self, run: str) -> None:
         """Writes the record. The report stands, or has failed for another reason: a failure here is a warning."""
         try:
-            self._place.replace(run, RECORD, record.encoded())
+            self._place.replace(run, RECORD, self._record.encoded())
         except AuditorError as error:
             logger.warning("%s", error)
+
+    def _leave(self) -> None:
+        """The record of the last run: in the output folder, and in that which a run for Blob Storage works in."""
+        if self._opened:
+            self._note("")
+        if is_address(self._config.report.output_dir):
+            path = place.work(self._config) / RECORD
+            try:
+                files.replace(path, self._record.encoded())
+            except OSError as error:
+                logger.warning("%s cannot be written: %s", path, error.strerror)
+
+    def _say(self, report: Report, words: Words) -> None:
+        """What was found: for a person, or as one more line of JSON."""
+        record = self._record
+        if self._config.log.format == "text":
+            show(report, words, record.output)
+        found = {"vms": record.vms, "smtp": record.smtp, "risk": record.risk, "changes": record.changes}
+        event = {"event": "report", "report": record.report, "output": record.output, **found}
+        logger.info("report: %s", record.output, extra=event)
 
     # ---- how it ends otherwise
 
@@ -277,11 +304,41 @@ class Job:
         said = redact(str(error)) or type(error).__name__
         code = error.exit_code if isinstance(error, AuditorError) else 130 if interrupted else 1
         record.end("interrupted" if interrupted else "failed", code, said)
-        logger.info("the run failed", extra={"event": "failed", "exit_code": code, "error": said})
         if config.notify.wanted and (not interrupted or isinstance(error, Terminated)):
             told = message.of_failure(
                 said, lang=config.report.lang, run_id=record.run_id, tenant_id=", ".join(config.scope.tenant_ids)
             )
             record.messages = notify.send(config.notify, told, self._environ)
-        if self._opened:
-            self._note("", record)
+        if self._alone:  # else the record is that of the run at work there
+            self._leave()
+
+
+class _Earlier(Struct, frozen=True):
+    """As much of an earlier run's record as says whom it told; older records say nothing and count as told."""
+
+    told: bool = True
+    compared: str = ""
+
+
+def _decoded(record: bytes | None) -> _Earlier:
+    try:
+        return msgspec.json.decode(record or b"{}", type=_Earlier)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Earlier()
+
+
+def check(config: Config, environ: Mapping[str, str]) -> None:
+    """UsageError for what the config names and a scan would not find: formats, places, secrets, addresses."""
+    check_formats(_formats(config))
+    place.check(config)
+    notify.check(config.notify, environ)
+
+
+def _formats(config: Config) -> tuple[str, ...]:
+    """The next run compares with report.json of this one."""
+    formats = config.report.formats
+    return (*formats, "json") if _compares(config) and "json" not in formats else formats
+
+
+def _compares(config: Config) -> bool:
+    return config.notify.wanted or config.report.baseline == LATEST

@@ -55,6 +55,11 @@ class TextFormatter(logging.Formatter):
         return said
 
 
+def structured() -> bool:
+    """Whether stderr is for machines: then nothing but log lines goes there."""
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+
+
 def configure(level: str, form: str) -> str:
     """Send the records of this package to stderr; of libraries only what is a warning or worse.
 

@@ -62,7 +62,8 @@ class Record(Struct, kw_only=True):
     """The whole file. Times are ISO 8601 in UTC, `phases` are seconds, `coverage` counts listings by how far they went.
 
     `exit_code` is that of the process, null while it runs. `changes` counts by kind; it is null where there was no run
-    to compare with. `messages` say whom the run told, and `removed` which old runs it took away.
+    to compare with, and `compared` is that run's name. `messages` say whom the run told; `told` is false until all who
+    are to be told have been, so that the next run tells once more. `removed` are the old runs it took away.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -93,7 +94,9 @@ class Record(Struct, kw_only=True):
     files: tuple[Written, ...] = ()
     baseline: str = ""
     changes: dict[str, int] | None = None
+    compared: str = ""
     messages: tuple[Sent, ...] = ()
+    told: bool = False
     removed: tuple[str, ...] = ()
     config: tuple[Said, ...] = ()
 

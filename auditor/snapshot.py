@@ -24,7 +24,7 @@ import zstandard
 from msgspec import Struct
 
 from auditor.errors import SnapshotError
-from auditor.files import private, replace
+from auditor.files import locked, private, replace
 from auditor.model.finding import Gap
 
 FORMAT = 1
@@ -145,6 +145,9 @@ class SnapshotWriter:
         self._gaps: dict[str, Gap] = {}
         self._prepare(replace=replace, resume=resume)
         self._journal = _Appended(self.path / JOURNAL)
+        if not locked(self._journal.descriptor):
+            self._journal.close()
+            raise SnapshotError(f"{self.path}: another collection is writing it. Wait for its end.")
         self._data = {aside: _Appended(self.path / (ASIDE if aside else RESOURCES)) for aside in (False, True)}
         self._recover()
 
@@ -246,6 +249,7 @@ class _Appended:
         self._file = open(path, "a+b", buffering=0, opener=private)  # noqa: SIM115 (as long as the writer)
         self.end = self._file.seek(0, os.SEEK_END)
         self.close = self._file.close
+        self.descriptor = self._file.fileno()
 
     def append(self, data: bytes) -> None:
         rest = memoryview(data)

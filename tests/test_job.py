@@ -118,6 +118,7 @@ def test_a_message_says_what_changed(night, tmp_path):
     message, record = night.team.taken[-1], night.record()
     assert "VM gone" in message["changes"][0]
     assert record["changes"] == {"vm-gone": 1}
+    assert "vm-gone" in (night.latest / "changes.csv").read_text(), "what is told stands in the report"
     assert ["VMs", "0"] in message["figures"]
     assert message["place"] == record["output"] == str(Path("reports") / record["report"])
     assert message["run_id"] == record["run_id"]
@@ -142,6 +143,24 @@ def test_a_message_that_is_not_taken_does_not_hide_the_report(night):
     assert done.code == 0
     assert "the message to team was not sent: 127.0.0.1: 410 gone" in done.err
     assert night.record()["messages"] == [{"to": "team", "cause": "first", "error": "127.0.0.1: 410 gone"}]
+
+
+def test_what_nobody_was_told_is_told_by_the_next_run(night, tmp_path):
+    """A change whose message was not taken is in the next message that is: nothing that happened is lost."""
+    night.scan(NO_NSG)
+    night.team.answers = [(410, {}, "gone")] * 2
+    later = without_vm(tmp_path)
+    for _ in range(2):
+        assert night.scan(later, "--keep", "1").code == 0
+        assert night.record()["told"] is False
+        assert night.record()["changes"] == {"vm-gone": 1}
+    taken = len(night.told())
+    done = night.scan(later)
+    assert "what it found is told again" in done.err
+    assert night.told()[taken:] == ["changed"]
+    assert night.record()["told"] is True
+    night.scan(later)
+    assert len(night.told()) == taken + 1
 
 
 def test_a_last_run_that_cannot_be_read_is_told(night):
@@ -173,12 +192,26 @@ def test_latest_as_a_baseline(night, tmp_path):
     assert "vm-gone" in (night.latest / "changes.csv").read_text()
 
 
-def test_a_secret_that_is_not_there_is_found_beforehand(night):
-    """A variable that is not set ends with 2 before anything is collected or written."""
-    del night.environment["HOOK"]
-    done = night.scan(NO_NSG)
-    assert done.code == 2
-    assert "env:HOOK holds nothing" in done.err
+@pytest.mark.parametrize(
+    ("hook", "options", "said"),
+    [
+        (None, (), "env:HOOK holds nothing"),
+        ("http://127.0.0.1/x", (), "env:HOOK holds no address; expected https://"),
+        ("https://127.0.0.1/x", ("-o", "https://x.blob.core.windows.net/c?sig=pl4nted"), "without a signature or key"),
+        ("https://127.0.0.1/x", ("--format", "docx"), "expected one of csv"),
+    ],
+)
+def test_what_cannot_work_is_found_beforehand(night, hook, options, said):
+    """Secrets that are not there, addresses that are none: 2 before anything is collected or written, and `config
+    --check` says the same."""
+    night.environment.pop("HOOK") if hook is None else night.environment.update(HOOK=hook)
+    for done in (
+        night.scan(NO_NSG, *options),
+        run("config", "--check", *options, cwd=night.cwd, environment=night.environment),
+    ):
+        assert done.code == 2
+        assert said in done.err
+        assert "pl4nted" not in done.err
     assert not (night.cwd / "reports").exists()
 
 
@@ -216,6 +249,27 @@ def test_a_run_that_the_system_ends_is_told(night, chain):
     assert done.code == 130, done.err
     assert (night.record()["state"], night.record()["exit_code"]) == ("interrupted", 130)
     assert night.told() == ["failed"]
+
+
+def test_two_runs_at_once(night, chain):
+    """While one run is at work in a folder another ends at once, says so and takes nothing from the first, whose report
+    is whole; afterwards the folder is free."""
+    with serve(encoded(many(2, 2)), latency=0.5) as server:
+        server.endpoint.requests = seen = Watched()
+        environment = night.environment | trusted(server, chain[0])
+        process = start("scan", "--auth", "environment", cwd=night.cwd, environment=environment)
+        assert seen.reached.wait(60)
+        second = finish(start("scan", "--auth", "environment", cwd=night.cwd, environment=environment))
+        assert second.code == 1
+        assert f"reports: another run (process {process.pid} since " in second.err
+        assert "Traceback" not in second.err
+        assert night.record()["state"] == "running"
+        first = finish(process)
+        assert first.code == 3, first.err
+        assert night.record("latest")["vms"] == 4
+        server.endpoint.latency = 0
+        assert finish(start("scan", "--auth", "environment", cwd=night.cwd, environment=environment)).code == 3
+    assert night.told() == ["failed", "first"]
 
 
 # ---- what is left behind
@@ -256,6 +310,26 @@ def test_the_record_counts_what_azure_was_asked(tmp_path):
     events = [line["event"] for line in lines if "event" in line]
     assert events.count("subscription-read") == events.count("subscription") == 1
     assert events.count("phase") == len(record["phases"])
+
+
+@pytest.mark.parametrize("snapshot", [NO_NSG, Path("nowhere")], ids=["report", "failure"])
+def test_a_log_of_json_is_nothing_else(night, snapshot):
+    """With --log-format json each line on stderr is an object, that of the report or the error among them."""
+    done = night.scan(snapshot, "--log-format", "json")
+    lines = [json.loads(line) for line in done.err.splitlines()]
+    last = lines[-1] if done.code else next(line for line in lines if line.get("event") == "report")
+    if done.code:
+        assert (last["event"], last["level"], last["exit_code"]) == ("failed", "error", 1)
+        assert "no such directory" in last["message"]
+    else:
+        assert (last["vms"], last["output"]) == (1, night.record()["output"])
+
+
+def test_an_error_before_the_run_in_json(night):
+    """So does an error of the config itself."""
+    (night.cwd / "auditor.toml").write_text("[report]\nlanguage = 5\n")
+    (line,) = run("scan", "--log-format", "json", cwd=night.cwd).err.splitlines()
+    assert json.loads(line)["exit_code"] == 2
 
 
 def test_the_record_of_a_failure(night, tmp_path):
@@ -340,6 +414,7 @@ def test_a_night_in_blob_storage(night, chain, emulator):
         assert json.loads(lines[0])["report"] == first["report"]
         assert len(lines) == 4
     assert [path.name for path in (night.cwd / "work" / "outbox").iterdir()] == ["history.jsonl"]
+    assert json.loads((night.cwd / "work" / "run.json").read_text())["report"]
     assert not (night.cwd / "reports").exists()
     assert run("explain", "app-01", "-o", place, "--work-dir", "work", cwd=night.cwd).code == 0
 
@@ -353,10 +428,28 @@ def test_a_delivery_that_fails_is_a_failure(night, chain, emulator):
     assert done.code == 1
     assert "make the container first" in done.err
     assert night.told() == ["failed"]
+    assert json.loads((night.cwd / "work" / "run.json").read_text())["state"] == "failed"
+
+
+def test_a_wrong_secret_is_named_at_once(night, chain, emulator):
+    """Who cannot sign in to storage is told why by the sign-in service, and not after many tries."""
+    with serve(encoded(many(1, 1))) as server:
+        environment = (
+            night.environment | trusted(server, chain[0], emulator.authority) | {"AZURE_CLIENT_SECRET": "wr0ng"}
+        )
+        arguments = ("scan", "-o", f"{emulator.url}/nowhere/port25", "--auth", "environment", "--work-dir", "work")
+        began = len(server.requests)
+        done = finish(start(*arguments, cwd=night.cwd, environment=environment))
+    assert done.code == 1
+    assert "No token for Azure" in done.err
+    assert "AADSTS7000215" in done.err
+    assert len(server.requests) == began
+    assert "AADSTS7000215" in night.team.taken[-1]["lead"]
 
 
 def test_what_could_not_be_delivered_is_kept(night, chain, emulator):
-    """Where the upload fails on the way, the local report is whole and its record says why it is still there."""
+    """Where the upload fails on the way, the local report is whole and its record says why it is still there; the next
+    run delivers it before its own, and tells what it found."""
     with emulator.container("lost") as container, serve(encoded(many(1, 1)), latency=0.3) as server:
         server.endpoint.requests = seen = Watched()
         environment = night.environment | trusted(server, chain[0], emulator.authority)
@@ -366,10 +459,24 @@ def test_what_could_not_be_delivered_is_kept(night, chain, emulator):
         container.delete_container()
         done = finish(process)
         container.create_container()
-    assert done.code == 1
-    (kept,) = [path for path in (night.cwd / "work" / "outbox").iterdir() if path.is_dir() and not path.is_symlink()]
-    assert f"the report is kept in {kept.relative_to(night.cwd)}" in done.err
-    record = json.loads((kept / "run.json").read_text())
-    assert (record["state"], record["exit_code"]) == ("failed", 1)
-    assert {file["name"] for file in record["files"]} | {"run.json"} == {path.name for path in kept.iterdir()}
-    assert night.told() == ["failed"]
+        assert done.code == 1
+        outbox = night.cwd / "work" / "outbox"
+        (kept,) = [path for path in outbox.iterdir() if path.is_dir() and not path.is_symlink()]
+        assert f"The report is kept in {kept.relative_to(night.cwd)}; the next run delivers it" in done.err
+        record = json.loads((kept / "run.json").read_text())
+        assert (record["state"], record["exit_code"]) == ("failed", 1)
+        assert {file["name"] for file in record["files"]} | {"run.json"} == {path.name for path in kept.iterdir()}
+        assert night.told() == ["failed"]
+
+        server.endpoint.latency = 0
+        sleep(1.1 - time() % 1)
+        done = finish(start(*arguments, cwd=night.cwd, environment=environment))
+        assert done.code == 3, done.err
+        assert "does not hold this run" not in done.err
+        assert night.told() == ["failed", "first"]
+        blobs = {blob.name for blob in container.list_blobs()}
+        assert {f"port25/{kept.name}/{name}" for name in ("run.json", "vms.csv", "report.xlsx")} <= blobs
+        history = container.download_blob("port25/history.jsonl").readall().splitlines()
+        assert json.loads(history[0])["report"] == kept.name
+        assert len(history) == 2
+        assert [path.name for path in outbox.iterdir()] == ["history.jsonl"]

@@ -164,4 +164,4 @@ def test_the_command_shows_options_and_file(tmp_path):
     assert re.search(r'^fail_on = "high" +# --fail-on$', done.out, re.MULTILINE)
     assert re.search(r"^progress = false +# --no-progress$", done.out, re.MULTILINE)
     done = run("config", cwd=tmp_path)
-    assert (done.code, done.out, done.err) == (0, "", "auditor.toml: can be meant\n")
+    assert (done.code, done.out, done.err) == (0, "", "auditor.toml: ok\n")

@@ -195,11 +195,7 @@ class Arm:
 
     async def sign_in(self) -> tuple[str, str]:
         """The name of the credential that answers, and its token. Raises NotSignedIn where none does."""
-        try:
-            token = await self._identity.get_token_info(self.cloud.scope)
-        except ClientAuthenticationError as error:
-            raise NotSignedIn(_no_token(error)) from error
-        return self._identity.answered, token.token
+        return self._identity.answered, await token(self._identity, self.cloud.scope)
 
     async def pages(self, client: str, address: str) -> AsyncIterator[tuple[list[bytes], str]]:
         """The pages of a listing: their documents and the address of the page after, "" after the last one.
@@ -488,6 +484,14 @@ def _nearest(supported: str) -> str:
     versions = sorted(version.strip() for version in supported.split(","))
     stable = [version for version in versions if "preview" not in version]
     return (stable or versions)[-1]
+
+
+async def token(identity: Credential, scope: str) -> str:
+    """A token. Raises NotSignedIn, with what each way to sign in answered."""
+    try:
+        return (await identity.get_token_info(scope)).token
+    except ClientAuthenticationError as error:
+        raise NotSignedIn(_no_token(error)) from error
 
 
 def _no_token(error: ClientAuthenticationError) -> str:

@@ -37,7 +37,7 @@ from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import ContainerClient, ExponentialRetry
 from msgspec import Struct
 
-from auditor.collect.arm import signed_in
+from auditor.collect.arm import signed_in, token
 from auditor.collect.clouds import resolve
 from auditor.collect.options import CollectOptions, Patience
 from auditor.deliver.address import Address
@@ -53,6 +53,7 @@ HISTORY, LATEST = "history.jsonl", "latest.json"
 _MARK = "auditor_run"
 """The metadata of every blob: the name of the run that wrote it."""
 
+_AUDIENCE = "https://storage.azure.com/.default"  # in every cloud
 _TRIES = 5
 _ABANDONED = timedelta(days=1)
 _TYPES = {".jsonl": "application/x-ndjson", ".parquet": "application/vnd.apache.parquet"}
@@ -143,6 +144,8 @@ class Blobs:
     async def _open(self) -> None:
         cloud = resolve(self._options.cloud, self._environ)
         identity, transport = await self._stack.enter_async_context(signed_in(self._options, cloud, self._environ))
+        # Asked for here, as the SDK's retry policy would ask for it again and again.
+        await token(identity, _AUDIENCE)
         self._client = await self._stack.enter_async_context(
             ContainerClient(
                 self.address.account_url,

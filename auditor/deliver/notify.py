@@ -13,7 +13,7 @@ from auditor.config import Notify
 from auditor.deliver import cards, mail, webhook
 from auditor.deliver.message import Message
 from auditor.deliver.secrets import secret
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +27,12 @@ class Sent(Struct, frozen=True, kw_only=True):
 
 
 def check(notify: Notify, environ: Mapping[str, str]) -> None:
-    """UsageError where a secret that the config names is not there; to be asked before a long run."""
-    wanted = [hook.url for hook in notify.webhooks]
+    """UsageError where a secret that the config names is not there or cannot be one; to be asked before a long run."""
+    for hook in notify.webhooks:
+        if not webhook.is_address(secret(hook.url, environ)):
+            raise UsageError(f"notify: {hook.url} holds no address; expected https://…")
     if notify.mail and notify.mail.password:
-        wanted.append(notify.mail.password)
-    for where in wanted:
-        secret(where, environ)
+        secret(notify.mail.password, environ)
 
 
 def send(notify: Notify, message: Message, environ: Mapping[str, str]) -> tuple[Sent, ...]:

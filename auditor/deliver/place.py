@@ -11,7 +11,7 @@ import importlib.util
 import logging
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,6 +55,9 @@ class Place(Protocol):
     def fetch(self, run: str, into: Path) -> Path | None:
         """A folder with the run's report.json, `into` if it has to be fetched; None where it has none."""
 
+    def read(self, run: str, name: str) -> bytes | None:
+        """A small file of a run, None where it is not there."""
+
     def publish(self, folder: Path) -> Published:
         """Lets readers find a report that was written to `folder`."""
 
@@ -78,6 +81,13 @@ class Folder:
     def fetch(self, run: str, into: Path) -> Path | None:
         """The run's own folder."""
         return self.folder / run if (self.folder / run / DOCUMENT).exists() else None
+
+    def read(self, run: str, name: str) -> bytes | None:
+        """The file."""
+        try:
+            return (self.folder / run / name).read_bytes()
+        except OSError:
+            return None
 
     def publish(self, folder: Path) -> Published:
         """It has its name already."""
@@ -104,6 +114,7 @@ class Container:
     def __init__(self, blobs: Blobs, outbox: Path) -> None:
         self.folder = outbox
         self._blobs = blobs
+        self._send_waiting()
         self._fetch_history()
 
     def last(self) -> str:
@@ -114,12 +125,16 @@ class Container:
         """The document, downloaded."""
         return _fetched(self._blobs, run, into)
 
+    def read(self, run: str, name: str) -> bytes | None:
+        """The blob."""
+        return self._blobs.read(f"{run}/{name}")
+
     def publish(self, folder: Path) -> Published:
-        """Uploads it; the local copy goes then, and stays where that failed."""
+        """Uploads it; the local copy goes then, and stays for the next run where that failed."""
         try:
             run = self._blobs.send(folder)
         except AuditorError as error:
-            raise AuditorError(f"{error}. Nothing was delivered; the report is kept in {folder}") from error
+            raise AuditorError(f"{error}. The report is kept in {folder}; the next run delivers it") from error
         self._note(folder.name, run)
         shutil.rmtree(folder)
         (self.folder / "latest").unlink(missing_ok=True)
@@ -132,6 +147,13 @@ class Container:
     def tidy(self, keep: Keep, now: datetime, pinned: Collection[str]) -> tuple[str, ...]:
         """See `Blobs.tidy`."""
         return self._blobs.tidy(keep, now, pinned)
+
+    def _send_waiting(self) -> None:
+        """Reports of earlier runs that storage did not take, the oldest first."""
+        kept = [record.parent for record in self.folder.glob(f"*/{folders.RECORD}") if not record.parent.is_symlink()]
+        for folder in sorted(kept):
+            logger.warning("the report that was kept in %s is delivered now", folder)
+            self.publish(folder)
 
     def _fetch_history(self) -> None:
         """The history as it stands there, for the trend of this run's report."""
@@ -190,10 +212,21 @@ def check(config: Config) -> None:
                 raise UsageError(f"{where}: takes azure-storage-blob: pip install 'auditor[blob]'")
 
 
+def work(config: Config) -> Path:
+    """The folder that a run works in: that of the reports, unless these go to Blob Storage."""
+    output = config.report.output_dir
+    return Path(config.report.work_dir if is_address(output) else output)
+
+
+def alone(config: Config) -> AbstractContextManager[None]:
+    """Keeps other runs out of the folder, where what is collected or not yet delivered would be one for both."""
+    shared = not config.collect.snapshot or is_address(config.report.output_dir)
+    return files.alone(work(config)) if shared else nullcontext()
+
+
 def snapshot(config: Config) -> Path:
     """Where a live scan keeps what it collects: beside the reports if these go to a folder."""
-    output = config.report.output_dir
-    return Path(config.report.work_dir if is_address(output) else output) / "snapshot"
+    return work(config) / "snapshot"
 
 
 @contextmanager

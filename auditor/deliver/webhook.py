@@ -32,17 +32,27 @@ PATIENCE = Patience()
 
 def post(url: str, content: bytes, environ: Mapping[str, str], patience: Patience = PATIENCE) -> None:
     """Sends it. Raises AuditorError where it was not taken; no redirect is followed, to whatever host."""
+    remember(url)
+    if not is_address(url):
+        raise AuditorError("expected an address with https://")
     parts = urlsplit(url)
-    remember(url, parts.path, parts.query)
     host = parts.hostname or ""
-    if parts.scheme != "https" or not host:
-        raise AuditorError("the address is none of HTTPS")
+    remember(parts.path, parts.query)
     try:
         asyncio.run(_post(url, host, content, environ, patience))
     except aiohttp.InvalidURL:
         raise AuditorError("the address is none that can be asked") from None
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise AuditorError(f"{host}: {redact(str(error)) or type(error).__name__}") from None
+
+
+def is_address(url: str) -> bool:
+    """Whether a message can be sent there: nothing goes over an open wire."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(parts.hostname)
 
 
 async def _post(url: str, host: str, content: bytes, environ: Mapping[str, str], patience: Patience) -> None:

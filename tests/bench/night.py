@@ -169,7 +169,8 @@ def _wrong(number: int, seen: Seen, disk: Path, before: set[str], documents: int
     new = _runs(disk) - before
     if len(new) != (0 if failed else 1):
         yield f"new runs {new}"
-    if left := [path.name for path in reports.iterdir() if path.name.startswith(".") or path.name.endswith(".part")]:
+    names = {path.name for path in reports.iterdir()} - {".lock"}
+    if left := [name for name in names if name.startswith(".") or name.endswith(".part")]:
         yield f"left behind: {left}"
     if len(_runs(disk)) > KEEP:
         yield f"{len(_runs(disk))} runs are kept"
