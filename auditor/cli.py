@@ -226,11 +226,15 @@ def doctor(
     role: Annotated[bool, typer.Option("--role", help="Only the missing role, as az takes it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of lines.")] = False,
 ) -> None:
-    """What the identity can read and ask, by subscription, and the role that is missing; changes nothing."""
+    """What the identity can read and ask, by subscription, the role that is missing, and whether the report would
+    reach its place; changes nothing."""
     from auditor.collect import doctor as look
     from auditor.collect.options import CollectOptions
+    from auditor.job import obstacles
 
     found = look.examine(CollectOptions.each(settings.config))
+    if not role:
+        found = replace(found, obstacles=obstacles(settings.config, os.environ))
     if role:
         missing = look.missing_role(found)
         if missing is None:
@@ -242,7 +246,7 @@ def doctor(
     else:
         for line in look.text(found):
             print(one_line(line))
-    raise typer.Exit(0 if found.complete else _INCOMPLETE)
+    raise typer.Exit(0 if found.complete and not found.obstacles else _INCOMPLETE)
 
 
 def _example(wanted: bool) -> None:

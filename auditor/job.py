@@ -334,6 +334,16 @@ def check(config: Config, environ: Mapping[str, str]) -> None:
     notify.check(config.notify, environ)
 
 
+def obstacles(config: Config, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What would keep a report from its place or a message from its receiver, as far as reading shows that."""
+    try:
+        check(config, environ)
+        place.reach(config, environ)
+    except AuditorError as error:
+        return (redact(str(error)),)
+    return ()
+
+
 def _formats(config: Config) -> tuple[str, ...]:
     """The next run compares with report.json of this one."""
     formats = config.report.formats

@@ -431,6 +431,26 @@ def test_a_delivery_that_fails_is_a_failure(night, chain, emulator):
     assert json.loads((night.cwd / "work" / "run.json").read_text())["state"] == "failed"
 
 
+def test_the_doctor_looks_at_the_place(night, chain, emulator):
+    """`doctor` says beforehand what would keep a report from its place: no container, no webhook; 3, and nothing is
+    written anywhere."""
+    with emulator.container("there") as container, serve(encoded(many(1, 1))) as server:
+        environment = night.environment | trusted(server, chain[0], emulator.authority)
+        for place, said in (("there", ""), ("missing", "ContainerNotFound: make the container first")):
+            hook = (night.cwd / "auditor.toml").read_text().partition("[report]")[0]
+            (night.cwd / "auditor.toml").write_text(f'{hook}[report]\noutput_dir = "{emulator.url}/{place}/port25"\n')
+            done = finish(start("doctor", "--auth", "environment", cwd=night.cwd, environment=environment))
+            assert done.code == (3 if said else 0), done.err
+            assert said in done.out
+            assert ("the report:" in done.out) is bool(said)
+        del environment["HOOK"]
+        assert (
+            "env:HOOK holds nothing"
+            in finish(start("doctor", "--auth", "environment", cwd=night.cwd, environment=environment)).out
+        )
+        assert list(container.list_blobs()) == []
+
+
 def test_a_wrong_secret_is_named_at_once(night, chain, emulator):
     """Who cannot sign in to storage is told why by the sign-in service, and not after many tries."""
     with serve(encoded(many(1, 1))) as server:

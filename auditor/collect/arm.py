@@ -195,7 +195,8 @@ class Arm:
 
     async def sign_in(self) -> tuple[str, str]:
         """The name of the credential that answers, and its token. Raises NotSignedIn where none does."""
-        return self._identity.answered, await token(self._identity, self.cloud.scope)
+        found = await token(self._identity, self.cloud.scope)
+        return self._identity.answered, found
 
     async def pages(self, client: str, address: str) -> AsyncIterator[tuple[list[bytes], str]]:
         """The pages of a listing: their documents and the address of the page after, "" after the last one.

@@ -120,10 +120,12 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
 
 
 class Examination(Struct, frozen=True, kw_only=True):
-    """All tenants that were looked at. `complete` says whether a scan would read everything in scope."""
+    """All tenants that were looked at. `complete` says whether a scan would read everything in scope, `obstacles` what
+    would keep its report from where the config sends it."""
 
     complete: bool
     tenants: tuple[Diagnosis, ...]
+    obstacles: tuple[str, ...] = ()
 
 
 def examine(each: Sequence[CollectOptions]) -> Examination:
@@ -217,6 +219,8 @@ def text(examination: Examination) -> Iterator[str]:
         if number:
             yield ""
         yield from map(_printable, _diagnosis_text(diagnosis))
+    for obstacle in examination.obstacles:
+        yield f"the report: {_printable(obstacle)}"
 
 
 def _diagnosis_text(diagnosis: Diagnosis) -> Iterator[str]:

@@ -212,6 +212,13 @@ def check(config: Config) -> None:
                 raise UsageError(f"{where}: takes azure-storage-blob: pip install 'auditor[blob]'")
 
 
+def reach(config: Config, environ: Mapping[str, str]) -> None:
+    """AuditorError where the container that the config names cannot be read; nothing is written to see that."""
+    if is_address(config.report.output_dir):
+        with _blobs(Address.parse(config.report.output_dir), config, environ) as blobs:
+            blobs.last()
+
+
 def work(config: Config) -> Path:
     """The folder that a run works in: that of the reports, unless these go to Blob Storage."""
     output = config.report.output_dir
