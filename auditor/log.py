@@ -74,4 +74,5 @@ def configure(level: str, form: str) -> str:
         handler.addFilter(lambda record: record.levelno >= logging.WARNING or not hasattr(record, "event"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("auditor").setLevel(level.upper())
+    logging.getLogger("azure.identity").setLevel(logging.ERROR)  # what it warns of is the error that comes of it
     return run_id

@@ -71,6 +71,9 @@ READING_ACTIONS = re.compile(
 )
 """The ends of the paths that are asked with POST and change nothing. There is no other POST."""
 
+_CHATTER = ("Content:", "Attempted credentials", "DefaultAzureCredential failed", "To mitigate this issue")
+"""How lines of azure-identity's errors begin that say nothing of the reason."""
+
 _LEADS_BACK = "RepeatedNextLink"
 _TOKENS = 3  # that are tried before a 401 counts as an answer
 _LONGEST_LOOK = 10  # seconds between looks for the answer of an action
@@ -496,8 +499,12 @@ async def token(identity: Credential, scope: str) -> str:
 
 
 def _no_token(error: ClientAuthenticationError) -> str:
+    """What each way to sign in answered or, where Entra ID answered one of them, that alone; in one line."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    told = [line for line in lines if line and not line.startswith(_CHATTER)]
+    answers = [line for line in told if "AADSTS" in line] or told or lines
     return (
-        f"No token for Azure: {error.message.strip()}\n"
+        f"No token for Azure: {'; '.join(dict.fromkeys(answers)).rstrip('.')}. "
         "Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; "
         "`--auth` chooses one way."
     )

@@ -20,6 +20,7 @@ Cause = Literal["failed", "changed", "first"]
 LONGEST = 300
 """Characters of one line, so that ten lines of changes and of actions stay below what Teams takes: 28 KB a message."""
 
+_LONGEST_ERROR = 2000  # the only line of its message; its advice comes last
 _CHANGES = 10
 _STEERING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C), "\ufffd")
 """Characters that turn the direction of what stands after them."""
@@ -94,17 +95,17 @@ def of_failure(error: str, *, lang: str, run_id: str, tenant_id: str = "", place
     return Message(
         cause="failed",
         title=said("message_title", what=said("message_failed")),
-        lead=line(redact(error)),
+        lead=line(redact(error), _LONGEST_ERROR),
         place=place,
         run_id=run_id,
         tenant_id=tenant_id,
     )
 
 
-def line(text: str) -> str:
+def line(text: str, longest: int = LONGEST) -> str:
     """A text on one line: nothing in it is invisible, steers or goes on for ever."""
     text = " ".join(visible(text).split()).translate(_STEERING)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _change(change: Change, words: Words) -> str:
