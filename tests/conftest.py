@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.deliver.azurite import Azurite
+    from tests.deliver.servers import Hook, Relay
 
 PROFILES = {"ci": 500, "nightly": 20_000}
 
@@ -49,4 +50,22 @@ def emulator() -> Iterator[Azurite]:
     if not PROGRAM:
         pytest.skip(ABSENT)
     with azurite() as found:
+        yield found
+
+
+@pytest.fixture
+def team(chain: tuple[Path, Path]) -> Iterator[Hook]:
+    """Where messages arrive by webhook."""
+    from tests.deliver.servers import hook
+
+    with hook(chain[1]) as found:
+        yield found
+
+
+@pytest.fixture
+def post_office(chain: tuple[Path, Path]) -> Iterator[Relay]:
+    """A relay for mail that wants STARTTLS and a password."""
+    from tests.deliver.servers import relay
+
+    with relay(chain[1]) as found:
         yield found

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from time import sleep, time
@@ -20,25 +19,11 @@ from tests.cloud import Server, serve
 from tests.cloud.compose import encoded, many
 from tests.cloud.faults import Fault, throttled
 from tests.cloud.server import serve_snapshot
-from tests.deliver.servers import Hook, Relay, hook, relay
+from tests.deliver.servers import Hook
 from tests.program import FIXTURES, Done, finish, run, start
 
 NO_NSG = FIXTURES / "scenarios" / "no-nsg"
 REFUSED = FIXTURES / "scenarios" / "refused-nsgs"
-
-
-@pytest.fixture
-def team(chain: tuple[Path, Path]) -> Iterator[Hook]:
-    """Where messages arrive."""
-    with hook(chain[1]) as found:
-        yield found
-
-
-@pytest.fixture
-def post_office(chain: tuple[Path, Path]) -> Iterator[Relay]:
-    """A relay."""
-    with relay(chain[1]) as found:
-        yield found
 
 
 class Night:

@@ -137,11 +137,11 @@ def judged(vms: int, profile: bool) -> dict[str, float]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     profiler = cProfile.Profile()
     begun = time.process_time()
-    if profile:
-        profiler.runcall(lambda: sum(1 for _ in audit.findings()))
-        pstats.Stats(profiler).sort_stats("tottime").print_stats(20)
-    else:
-        with uncollected():
+    with uncollected():
+        if profile:
+            profiler.runcall(lambda: sum(1 for _ in audit.findings()))
+            pstats.Stats(profiler).sort_stats("tottime").print_stats(20)
+        else:
             sum(1 for _ in audit.findings())
     seconds = time.process_time() - begun
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

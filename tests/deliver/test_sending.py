@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from auditor.config import Config, Mail, Notify, Webhook, load
 from auditor.deliver import mail, notify, webhook
 from auditor.deliver.message import Message
 from auditor.errors import AuditorError, UsageError
-from tests.deliver.servers import Hook, Relay, hook, relay
 
 MESSAGE = Message(
     cause="changed", title="Port 25: 1 change", changes_title="Changes", changes=("a · b → c",), run_id="r1"
@@ -32,20 +30,6 @@ def environ(chain: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> dict[s
     return {"SSL_CERT_FILE": str(chain[0]), "RELAY": "pl4nted-smtp-password"}
 
 
-@pytest.fixture
-def address(chain: tuple[Path, Path]) -> Iterator[Hook]:
-    """An address for webhooks."""
-    with hook(chain[1]) as found:
-        yield found
-
-
-@pytest.fixture
-def post_office(chain: tuple[Path, Path]) -> Iterator[Relay]:
-    """A relay that wants STARTTLS and a password."""
-    with relay(chain[1]) as found:
-        yield found
-
-
 def letters_to(port: int, **changes: Any) -> Mail:
     """The config of mail through a relay on loopback."""
     plain = {"user": "auditor", "password": "env:RELAY", "to": ("ops@contoso.test",)}
@@ -55,59 +39,59 @@ def letters_to(port: int, **changes: Any) -> Mail:
 # ---- webhooks
 
 
-def test_a_message_is_posted(address, environ):
+def test_a_message_is_posted(team, environ):
     """One POST with the body as JSON."""
-    webhook.post(address.url, b'{"text":"x"}', environ, HASTY)
-    assert address.taken == [{"text": "x"}]
+    webhook.post(team.url, b'{"text":"x"}', environ, HASTY)
+    assert team.taken == [{"text": "x"}]
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_what_may_pass_is_tried_again(address, environ, status):
+def test_what_may_pass_is_tried_again(team, environ, status):
     """Throttling and failures of the server are tried again, as soon as the server asks."""
-    address.answers = [(status, {"Retry-After": "0"}, ""), (status, {}, "")]
-    webhook.post(address.url, b"{}", environ, HASTY)
-    assert (address.tries, address.taken) == (3, [{}])
+    team.answers = [(status, {"Retry-After": "0"}, ""), (status, {}, "")]
+    webhook.post(team.url, b"{}", environ, HASTY)
+    assert (team.tries, team.taken) == (3, [{}])
 
 
-def test_not_for_ever(address, environ):
-    """After so many tries it is an error, with what the server said and without the address."""
-    address.answers = [(503, {}, "over capacity")] * 9
+def test_not_for_ever(team, environ):
+    """After so many tries it is an error, with what the server said and without the team."""
+    team.answers = [(503, {}, "over capacity")] * 9
     with pytest.raises(AuditorError, match=r"^127\.0\.0\.1: 503 over capacity$"):
-        webhook.post(address.url, b"{}", environ, HASTY)
-    assert address.tries == HASTY.tries
+        webhook.post(team.url, b"{}", environ, HASTY)
+    assert team.tries == HASTY.tries
 
 
-def test_nobody_waits_for_an_hour(address, environ):
+def test_nobody_waits_for_an_hour(team, environ):
     """A server that asks for a long wait is not waited for."""
-    address.answers = [(429, {"Retry-After": "3600"}, "")]
+    team.answers = [(429, {"Retry-After": "3600"}, "")]
     with pytest.raises(AuditorError, match="429"):
-        webhook.post(address.url, b"{}", environ, HASTY)
-    assert address.tries == 1
+        webhook.post(team.url, b"{}", environ, HASTY)
+    assert team.tries == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_no_redirect_is_followed(address, chain, environ, status):
+def test_no_redirect_is_followed(team, chain, environ, status):
     """A message goes to the address it was given and to no other, whatever the server says."""
     with hook(chain[1]) as elsewhere:
-        address.answers = [(status, {"Location": elsewhere.url}, "")]
+        team.answers = [(status, {"Location": elsewhere.url}, "")]
         with pytest.raises(AuditorError, match="not followed"):
-            webhook.post(address.url, b"{}", environ, HASTY)
-    assert (address.tries, elsewhere.tries) == (1, 0)
+            webhook.post(team.url, b"{}", environ, HASTY)
+    assert (team.tries, elsewhere.tries) == (1, 0)
 
 
-def test_a_refusal_is_final(address, environ):
+def test_a_refusal_is_final(team, environ):
     """A 4xx is not tried again; an HTML page is not repeated in the error."""
-    address.answers = [(404, {}, "<html>Not here</html>")]
+    team.answers = [(404, {}, "<html>Not here</html>")]
     with pytest.raises(AuditorError, match=r"^127\.0\.0\.1: 404$"):
-        webhook.post(address.url, b"{}", environ, HASTY)
-    assert address.tries == 1
+        webhook.post(team.url, b"{}", environ, HASTY)
+    assert team.tries == 1
 
 
-def test_an_error_does_not_say_the_address(address, environ):
+def test_an_error_does_not_say_the_address(team, environ):
     """Neither a server that repeats the address nor one that is not there brings it into the error."""
-    address.answers = [(400, {}, f"no workflow at {address.url}")]
+    team.answers = [(400, {}, f"no workflow at {team.url}")]
     with pytest.raises(AuditorError) as said:
-        webhook.post(address.url, b"{}", environ, HASTY)
+        webhook.post(team.url, b"{}", environ, HASTY)
     with pytest.raises(AuditorError) as unreached:
         webhook.post("https://127.0.0.1:1/pl4nted-path?sig=pl4nted", b"{}", environ, HASTY)
     with pytest.raises(AuditorError) as odd:
@@ -116,13 +100,13 @@ def test_an_error_does_not_say_the_address(address, environ):
     assert "pl4nted" not in str(unreached.value) + str(odd.value)
 
 
-def test_tls_is_verified(address):
+def test_tls_is_verified(team):
     """A certificate that no known CA signed is refused, and so is an address without TLS."""
     with pytest.raises(AuditorError, match=r"(?i)certificate"):
-        webhook.post(address.url, b"{}", {}, HASTY)
+        webhook.post(team.url, b"{}", {}, HASTY)
     with pytest.raises(AuditorError, match="https://"):
-        webhook.post(address.url.replace("https", "http"), b"{}", {}, HASTY)
-    assert address.tries == 0
+        webhook.post(team.url.replace("https", "http"), b"{}", {}, HASTY)
+    assert team.tries == 0
 
 
 # ---- mail
@@ -208,10 +192,10 @@ def test_nobody_there(environ):
 # ---- all ways together
 
 
-def test_one_failure_does_not_hold_up_the_others(address, post_office, environ, caplog):
+def test_one_failure_does_not_hold_up_the_others(team, post_office, environ, caplog):
     """Who can be reached is; who cannot is named in the log and in what comes back, without a secret."""
     hooks = (Webhook(kind="json", url="env:GONE", name="gone"), Webhook(kind="slack", url="env:HOOK"))
-    environ |= {"GONE": address.url.replace("https", "http"), "HOOK": address.url}
+    environ |= {"GONE": team.url.replace("https", "http"), "HOOK": team.url}
     with caplog.at_level(logging.INFO, "auditor"):
         sent = notify.send(Notify(webhooks=hooks, mail=letters_to(post_office.port)), MESSAGE, environ)
     assert [(each.to, bool(each.error)) for each in sent] == [
@@ -219,7 +203,7 @@ def test_one_failure_does_not_hold_up_the_others(address, post_office, environ, 
         ("slack webhook 2", False),
         ("mail through 127.0.0.1", False),
     ]
-    assert len(address.taken) == len(post_office.letters) == 1
+    assert len(team.taken) == len(post_office.letters) == 1
     assert "the message to gone was not sent" in caplog.text
     assert "pl4nted" not in caplog.text + str(sent)
 
