@@ -14,6 +14,7 @@ from auditor.config import Config, Mail, Notify, Webhook, load
 from auditor.deliver import mail, notify, webhook
 from auditor.deliver.message import Message
 from auditor.errors import AuditorError, UsageError
+from tests.deliver.servers import hook, relay
 
 MESSAGE = Message(
     cause="changed", title="Port 25: 1 change", changes_title="Changes", changes=("a · b → c",), run_id="r1"
