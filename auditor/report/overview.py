@@ -35,6 +35,7 @@ _CHART_ROWS = 14
 _ROW_PIXELS, _ROW_POINTS = 20, 15
 _MARGIN = 4  # characters of the column before the grid, which holds the numbers of actions
 _PAPER = (734, 516)  # points that a sheet prints on, the narrower of A4 and Letter and the lower
+_SPREAD = 1.34  # as much wider columns get where the font is not there and a wide one, such as DejaVu Sans, stands in
 _TOP_ACTIONS = 10
 _NAME = 60  # letters shown of a subscription's name
 _TOP_SUBSCRIPTIONS = 12
@@ -115,7 +116,8 @@ def _print(sheet: Any, page: _Page, rows: list[int]) -> None:
     wide, high = _PAPER
     longest = max(page.points(first, end) for first, end in pairwise(rows))
     across = (_MARGIN * 7 + 5 + _COLUMNS * _PIXELS) * 0.75  # pixels to points
-    sheet.set_print_scale(int(100 * min(wide / across, high / longest)))
+    # To fit a page's width would do without the spread, but then Excel may pass over the breaks between pages.
+    sheet.set_print_scale(int(100 * min(wide / (across * _SPREAD), high / longest)))
     sheet.set_h_pagebreaks(rows[1:-1])
     sheet.center_horizontally()
 
