@@ -14,6 +14,7 @@ from auditor.report.cells import visible
 from auditor.report.content import Report, Words
 from auditor.report.figures import Figures
 from auditor.report.labels import Labels
+from auditor.report.rows import Action
 
 Cause = Literal["failed", "changed", "first"]
 
@@ -64,7 +65,7 @@ def of_report(
     else:
         lead, title = "", said("message_title", what=said("message_changed", count=len(changes)))
     if report.gaps:
-        lead = f"{lead} {said('incomplete', count=len(report.gaps)).partition('.')[0]}.".strip()
+        lead = f"{lead} {said('page_incomplete', count=len(report.gaps))}".strip()
     tiles = (
         (said("tile_vms"), figures.vms),
         (said("tile_open"), figures.smtp.get("open", 0)),
@@ -81,7 +82,7 @@ def of_report(
         changes_title=said("page_tab_changes") if changes else "",
         changes=_some([_change(change, words) for change in changes or ()], _CHANGES, labels),
         actions_title=said("first_actions") if figures.actions else "",
-        actions=_some([line(f"{a.risk} · {a.vms} VMs · {a.action}") for a in figures.actions], top, labels),
+        actions=_some([_todo(action, labels) for action in figures.actions], top, labels),
         place=place,
         run_id=run_id,
         scanned_at=report.scanned_at,
@@ -114,6 +115,10 @@ def _change(change: Change, words: Words) -> str:
     risk = f"{change.risk} · " if change.risk else ""
     title = words.title("change", change.change)
     return line(f"{risk}{title} · {what} [{where}] · {change.old or '-'} → {change.new or '-'}")
+
+
+def _todo(action: Action, labels: Labels) -> str:
+    return line(f"{action.risk} · {labels.text('message_figures', count=action.vms)} · {action.action}")
 
 
 def _some(lines: Sequence[str], most: int, labels: Labels) -> tuple[str, ...]:

@@ -29,7 +29,19 @@ class Labels(Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.convert(tomllib.loads(source.read_text("utf-8")), Labels)
 
     def text(self, place: str, **values: object) -> str:
-        return self.texts[place].format(**values)
+        """One of the texts with values put in; `{count:VM|VMs}` stands for the word that goes with the number."""
+        numbers = {name: _Number(value) for name, value in values.items() if isinstance(value, int)}
+        return self.texts[place].format(**values | numbers)
+
+
+class _Number(int):
+    """A whole number that knows its word: of two with a bar between them the first is for one."""
+
+    def __format__(self, words: str) -> str:
+        one, bar, more = words.partition("|")
+        if not bar:
+            return super().__format__(words)
+        return one if self == 1 else more
 
 
 def languages() -> tuple[str, ...]:

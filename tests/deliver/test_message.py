@@ -66,7 +66,7 @@ def test_something_changed():
     assert [line.split(" · ")[2] for line in message.changes] == ["shop-01 [Shop/rg]", "shop-02 [Shop/rg]"]
     assert message.changes[0].endswith("blocked → open")
     assert dict(message.figures)["VMs"] == "1"
-    assert "1 VMs" in message.actions[0]
+    assert "· 1 VM ·" in message.actions[0]
     assert (message.scanned_at, message.tenant_id, message.run_id) == (SCANNED, TENANT, "r1")
 
 

@@ -85,4 +85,4 @@ def test_names_do_not_steer_the_terminal(capsys):
 def test_no_vms(capsys):
     """Nothing found is said as such."""
     show(report([]), PlainWords(), "r")
-    assert "0 VMs" in capsys.readouterr().err
+    assert "0 VMs in 0 subscriptions" in capsys.readouterr().err

@@ -249,9 +249,9 @@ def test_what_was_not_read_is_said_on_the_first_page(opened):
         complete: {cell.value for line in opened(run)["Summary"].iter_rows() for cell in line}
         for complete, run in ((False, report([finding()])), (True, report([finding()], coverage=[], gaps=[])))
     }
-    text = Labels.load("en").texts
-    assert text["incomplete"].format(count=1) in sentences[False]
-    assert text["complete"] in sentences[True]
+    text = Labels.load("en").text
+    assert text("incomplete", count=1) in sentences[False]
+    assert text("complete") in sentences[True]
 
 
 def test_legend_explains_every_column_and_code(opened):

@@ -19,12 +19,13 @@ function h(name, properties, ...children) {
   return element;
 }
 
-/** One of the report's own texts, numbers written as the language writes them. */
+/** One of the report's own texts, numbers written as the language writes them; "{count:VM|VMs}" is the word for so many. */
 function text(place, values) {
   const template = run.texts[place] ?? place;
   if (!values) return template;
-  return template.replace(/\{(\w+)\}/g, (_, name) => {
+  return template.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (_, name, one, more) => {
     const value = values[name];
+    if (more !== undefined) return value === 1 ? one : more;
     return typeof value === "number" ? numbers.format(value) : value;
   });
 }
