@@ -68,6 +68,7 @@ def of_report(
         lead = f"{lead} {said('page_incomplete', count=len(report.gaps))}".strip()
     tiles = (
         (said("tile_vms"), figures.vms),
+        *([(said("message_suppressed"), figures.suppressed)] if figures.suppressed else ()),
         (said("tile_open"), figures.smtp.get("open", 0)),
         (said("tile_unneeded"), figures.open_unneeded),
         (said("tile_held"), figures.senders_held),

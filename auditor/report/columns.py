@@ -316,6 +316,7 @@ SUBSCRIPTION_COLUMNS: tuple[Column[SubscriptionRow], ...] = (
     Column(key="not_asked", width=15, source="facts.empty"),
     Column(key="tenant_id", kind="id", width=38, source="facts.tenant_id"),
     Column(key="vms", kind="number", width=9, front=1),
+    Column(key="suppressed", label="suppressed_vms", kind="number", width=14, front=1),
     Column(key="open", kind="number", width=14, front=1),
     Column(key="restricted", kind="number", width=14, front=1),
     Column(key="conditional", kind="number", width=14, front=1),

@@ -42,6 +42,8 @@ def show(report: Report, words: Words, where: str) -> None:
 def _verdicts(figures: Figures, words: Words, labels: Labels, *, plain: bool) -> Table:
     """VMs by verdict and risk; what is suppressed is left out."""
     title = labels.text("console_title", vms=figures.vms, subscriptions=figures.subscriptions)
+    if figures.suppressed:
+        title = labels.text("console_title_suppressed", title=title, count=figures.suppressed)
     table = Table(title=title, title_justify="left", title_style="bold", box=ASCII if plain else SIMPLE_HEAD)
     table.add_column(labels.columns["smtp"])
     for risk in RISKS:

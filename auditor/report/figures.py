@@ -15,13 +15,13 @@ from auditor.report.rows import RISKS, Action, actions
 _axes = attrgetter("subscription_id", "smtp", "risk", "path", "intent", "via_azure_firewall")
 
 ByRisk = dict[str, dict[str, int]]
-"""Counts by some code, then by risk; every risk is a key. Suppressed VMs are left out."""
+"""Counts by some code, then by risk; every risk is a key."""
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """Counts of VMs unless said otherwise. Risks leave out the suppressed ones, verdicts and paths do not."""
+    """Counts of VMs unless said otherwise. What is suppressed counts in `vms` and `suppressed`, and nowhere else."""
 
-    vms: int
+    vms: int  # all that were seen
     subscriptions: int  # in scope, with or without VMs
     smtp: dict[str, int]
     risk: dict[str, int]
@@ -34,7 +34,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     senders_held: int  # of these, neither open nor restricted
     via_firewall: int
     firewalls: int  # how many Azure Firewalls they go through
-    suppressed: int
+    suppressed: int  # the VMs that all other figures leave out
     gaps: int  # things that could not be read
     actions: tuple[Action, ...]
     suppressions_expired: int = 0  # entries of the config that no longer apply
@@ -57,13 +57,13 @@ def figures(report: Report, todo: Sequence[Action]) -> Figures:
     unneeded = senders = held = via = hidden = 0
     cube = Counter((_axes(finding), bool(finding.suppressed)) for finding in findings)
     for ((identity, verdict, risk, way, intent, firewall), suppressed), count in cube.items():
+        if suppressed:
+            hidden += count
+            continue
         smtp[verdict] += count
         path[way] += count
         via += count * (firewall in ("yes", "partly"))
         senders += count * (intent == "sender")
-        if suppressed:
-            hidden += count
-            continue
         unneeded += count * (verdict == "open" and intent == "not-sender")
         held += count * (verdict not in ("open", "restricted") and intent == "sender")
         smtp_by_risk.setdefault(verdict, dict.fromkeys(RISKS, 0))[risk] += count
@@ -82,12 +82,17 @@ def figures(report: Report, todo: Sequence[Action]) -> Figures:
         senders=senders,
         senders_held=held,
         via_firewall=via,
-        firewalls=len({f.firewall_id.lower() for f in findings if f.firewall_id}),
+        firewalls=len({f.firewall_id.lower() for f in findings if f.firewall_id and not f.suppressed}),
         suppressed=hidden,
         suppressions_expired=sum(entry.state == "expired" for entry in report.suppressions),
         gaps=len(report.gaps),
         actions=tuple(todo),
     )
+
+
+def note_of(tile: str, counted: Figures) -> str:
+    """The place of the text below a key figure: with the VMs there stand those that the other figures leave out."""
+    return f"tile_{tile}_note_suppressed" if tile == "vms" and counted.suppressed else f"tile_{tile}_note"
 
 
 def names_of(report: Report) -> dict[str, str]:

@@ -10,6 +10,7 @@ from math import ceil
 from typing import Any
 
 from auditor.report.cells import fitting, moment, visible
+from auditor.report.figures import note_of
 from auditor.report.rows import RISKS, VERDICTS, Action, some
 from auditor.report.styles import (
     BADGES,
@@ -148,8 +149,9 @@ def _head(page: _Page, styles: Styles, content: Content) -> int:
 
 def _tiles(page: _Page, styles: Styles, content: Content, row: int) -> int:
     figures, text = content.figures, content.labels.text
+    seen = {"count": figures.subscriptions, "suppressed": figures.suppressed}
     tiles: tuple[tuple[str, int, dict[str, int], str], ...] = (
-        ("vms", figures.vms, {"count": figures.subscriptions}, INK),
+        ("vms", figures.vms, seen, INK),
         ("open", figures.smtp.get("open", 0), {"restricted": figures.smtp.get("restricted", 0)}, INK),
         ("unneeded", figures.open_unneeded, {}, RISK_SOLID["high"]),
         ("held", figures.senders_held, {"count": figures.senders}, RISK_SOLID["high"]),
@@ -164,9 +166,9 @@ def _tiles(page: _Page, styles: Styles, content: Content, row: int) -> int:
         big = {"font_size": 26, "bold": True, "num_format": "#,##0", "valign": "vcenter"}
         page.put(row, col, text(f"tile_{name}"), caption, span=2)
         page.put(row + 1, col, value, styles.of(**tile, **big, font_color=ink if value else FAINT), span=2)
-        note = styles.of(**tile, font_size=9, font_color=MUTED, valign="top")
-        page.put(row + 2, col, text(f"tile_{name}_note", **details), note, span=2)
-    for offset, points in enumerate((22, 38, 20, 9)):
+        note = styles.of(**tile, font_size=9, font_color=MUTED, valign="top", text_wrap=True)
+        page.put(row + 2, col, text(note_of(name, figures), **details), note, span=2)
+    for offset, points in enumerate((22, 38, 32 if figures.suppressed else 20, 9)):
         page.height(row + offset, points)
     return row + 4
 

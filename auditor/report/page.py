@@ -30,6 +30,7 @@ from auditor.policy.sources import sources
 from auditor.report.cells import moment, visible, web_link
 from auditor.report.columns import COLUMNS, Column, Context
 from auditor.report.content import Words
+from auditor.report.figures import note_of
 from auditor.report.rows import SUPPRESSIONS
 from auditor.report.tables import STATUSES, Content, Table, unread
 
@@ -139,16 +140,17 @@ def _run(content: Content) -> dict[str, object]:
 def _tiles(content: Content) -> list[dict[str, object]]:
     """The key figures, each with the filters that show the VMs behind it."""
     figures, text = content.figures, content.labels.text
-    shown = (("suppressed", ""),) if figures.suppressed else ()  # what figures about risk leave out
+    shown = (("suppressed", ""),) if figures.suppressed else ()  # what all figures but the first leave out
+    seen = {"count": figures.subscriptions, "suppressed": figures.suppressed}
     held = ("conditional", "blocked", "unknown")
     tiles: tuple[tuple[str, int, dict[str, int], str, tuple[tuple[str, str], ...]], ...] = (
-        ("vms", figures.vms, {"count": figures.subscriptions}, "", (("tab", "vms"),)),
+        ("vms", figures.vms, seen, "", (("tab", "vms"),)),
         (
             "open",
             figures.smtp.get("open", 0),
             {"restricted": figures.smtp.get("restricted", 0)},
             "",
-            (("smtp", "open"),),
+            (("smtp", "open"), *shown),
         ),
         ("unneeded", figures.open_unneeded, {}, "high", (("smtp", "open"), ("intent", "not-sender"), *shown)),
         (
@@ -163,7 +165,7 @@ def _tiles(content: Content) -> list[dict[str, object]]:
             figures.via_firewall,
             {"count": figures.firewalls},
             "",
-            (("via_azure_firewall", "yes"), ("via_azure_firewall", "partly")),
+            (("via_azure_firewall", "yes"), ("via_azure_firewall", "partly"), *shown),
         ),
         (
             "high",
@@ -172,13 +174,13 @@ def _tiles(content: Content) -> list[dict[str, object]]:
             "high",
             (("risk", "high"), *shown),
         ),
-        ("unknown", figures.smtp.get("unknown", 0), {}, "doubt", (("smtp", "unknown"),)),
+        ("unknown", figures.smtp.get("unknown", 0), {}, "doubt", (("smtp", "unknown"), *shown)),
     )
     return [
         {
             "title": text(f"tile_{name}"),
             "value": value,
-            "note": text(f"tile_{name}_note", **details),
+            "note": text(note_of(name, figures), **details),
             "tone": tone if value else "",
             "address": urlencode(filters),
         }

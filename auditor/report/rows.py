@@ -70,6 +70,7 @@ class SubscriptionRow(Struct, frozen=True, kw_only=True):
 
     facts: SubscriptionFacts
     vms: int
+    suppressed: int
     open: int
     restricted: int
     conditional: int
@@ -169,7 +170,7 @@ def some(names: Iterable[str], limit: int, labels: Labels) -> str:
 def subscription_rows(facts: Iterable[SubscriptionFacts], findings: Iterable[Finding]) -> list[SubscriptionRow]:
     """Every subscription in scope, with or without VMs, and any that only a VM shows; by name, then id.
 
-    Suppressed VMs count by verdict, not by risk.
+    Suppressed VMs count as VMs and as suppressed, by neither verdict nor risk.
     """
     known = {f.subscription_id.lower(): f for f in facts}
     tally: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -177,13 +178,13 @@ def subscription_rows(facts: Iterable[SubscriptionFacts], findings: Iterable[Fin
         subscription = finding.subscription_id.lower()
         if subscription not in known:
             known[subscription] = SubscriptionFacts(subscription_id=subscription, name=finding.subscription)
-        tally[subscription].update(("vms", f"smtp {finding.smtp}"))
-        if not finding.suppressed:
-            tally[subscription][f"risk {finding.risk}"] += 1
+        counted = ("suppressed",) if finding.suppressed else (f"smtp {finding.smtp}", f"risk {finding.risk}")
+        tally[subscription].update(("vms", *counted))
     return [
         SubscriptionRow(
             facts=known[subscription],
             vms=tally[subscription]["vms"],
+            suppressed=tally[subscription]["suppressed"],
             **{verdict: tally[subscription][f"smtp {verdict}"] for verdict in VERDICTS},
             **{risk: tally[subscription][f"risk {risk}"] for risk in RISKS},
         )

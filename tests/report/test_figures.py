@@ -53,12 +53,17 @@ def test_nothing_found():
     assert set(figures.risk.values()) == {0}
 
 
-def test_suppressed_vms_are_counted_apart():
-    """A suppressed VM keeps its verdict in the counts, but not its risk, and makes no work."""
+def test_suppressed_vms_count_as_vms_and_nowhere_else():
+    """The figures are those of the tenant without its suppressed VMs, but for how many VMs there are and how many of them
+    are suppressed; so every table and chart adds up to what is left."""
     findings = tenant(60)
     hidden = [msgspec.structs.replace(f, suppressed="why (who, until when)") for f in findings[:20]]
-    figures = summary(report(hidden + findings[20:]), PlainWords())
-    assert figures.suppressed == 20
-    assert figures.smtp == Counter(f.smtp for f in findings)
-    assert {k: v for k, v in figures.risk.items() if v} == Counter(f.risk for f in findings[20:])
-    assert figures.actions == summary(report(findings[20:]), PlainWords()).actions
+    whole = report(findings, suppressions=())
+    figures = summary(msgspec.structs.replace(whole, findings=hidden + findings[20:]), PlainWords())
+    without = summary(msgspec.structs.replace(whole, findings=findings[20:]), PlainWords())
+    assert (figures.vms, figures.suppressed) == (60, 20)
+    assert figures == msgspec.structs.replace(without, vms=60, suppressed=20)
+    for counts in (figures.smtp, figures.path, figures.risk):
+        assert sum(counts.values()) == 40
+    for table in (figures.smtp_by_risk, figures.path_by_risk, figures.subscription_by_risk):
+        assert sum(sum(line.values()) for line in table.values()) == 40

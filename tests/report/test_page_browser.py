@@ -248,11 +248,10 @@ def test_the_overview_of_one_subscription(page, contoso):
     )
     page.until("return document.querySelectorAll('.chart:not(:has(.line))').length === 2")
     values = page.seen(".tile-value")
-    assert values[0] == str(len(own))
-    assert values[1] == str(sum(row["smtp"] == "open" for row in own))
-    assert page.js("return app.overview.charts[0].lines.reduce((sum, line) => sum + line.sum, 0)") == sum(
-        not contoso.findings[row["vm_id"]]["suppressed"] for row in own
-    )
+    counted = [row for row in own if not contoso.findings[row["vm_id"]]["suppressed"]]
+    assert values[0] == str(len(own)) == str(len(counted) + 1)
+    assert values[1] == str(sum(row["smtp"] == "open" for row in counted))
+    assert page.js("return app.overview.charts[0].lines.reduce((sum, line) => sum + line.sum, 0)") == len(counted)
     cards = page.js(
         "return [...document.querySelectorAll('.brief .action .vms')].map((a) => [a.getAttribute('href'), a.innerText])"
     )

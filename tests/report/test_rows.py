@@ -110,10 +110,10 @@ def test_subscriptions_are_counted():
         assert {r: getattr(row, r) for r in RISKS} == {r: sum(f.risk == r for f in mine) for r in RISKS}
 
 
-def test_suppressed_vms_have_a_verdict_but_no_risk():
-    """A subscription counts a suppressed VM and its verdict, not its risk, as the Summary does."""
+def test_suppressed_vms_count_by_neither_verdict_nor_risk():
+    """A subscription counts a suppressed VM as a VM and as suppressed, no more, as the Summary does."""
     (row,) = subscription_rows([], [finding(1, suppressed="why (who, until when)"), finding(2)])
-    assert (row.vms, row.open, row.medium) == (2, 2, 1)
+    assert (row.vms, row.suppressed, row.open, row.medium) == (2, 1, 1, 1)
 
 
 def test_names_of_resources():

@@ -1,6 +1,7 @@
 """Sheet *Suppressed*, suppressed.csv and what the first page says of it."""
 
 import csv
+import json
 from datetime import date, datetime
 
 import msgspec
@@ -8,14 +9,17 @@ import openpyxl
 import pytest
 
 from auditor.config import Config, Suppression
+from auditor.deliver.message import of_report
 from auditor.report.columns import SUPPRESSED_COLUMNS
 from auditor.report.document import read_json
 from auditor.report.figures import summary
+from auditor.report.history import read_history
 from auditor.report.labels import Labels, languages
-from auditor.report.rows import SUPPRESSIONS
+from auditor.report.rows import SUPPRESSIONS, VERDICTS
 from auditor.report.write import write_report
 from auditor.scan import suppressions
-from tests.report.factory import PlainWords, finding, report
+from auditor.words import Words
+from tests.report.factory import PlainWords, finding, report, tenant
 
 TODAY = date(2026, 11, 20)
 FIRST, SECOND = finding(1), finding(2)
@@ -89,6 +93,51 @@ def test_counted_apart(run):
     figures = summary(run, PlainWords())
     assert (figures.suppressed, figures.suppressions_expired) == (1, 2)
     assert sum(figures.risk.values()) == 1
+
+
+def test_one_law_in_every_place(tmp_path):
+    """What is suppressed is missing from cards, tables, trend, page and messages alike; the number of VMs holds all, and
+    beside it stands how many are suppressed."""
+    findings = [f if n % 3 else msgspec.structs.replace(f, suppressed="agreed") for n, f in enumerate(tenant(60))]
+    run = report(findings)
+    opened = sum(f.smtp == "open" and not f.suppressed for f in findings)
+    high = sum(f.risk == "high" and not f.suppressed for f in findings)
+    words, text = Words.load("en"), Labels.load("en").text
+    folder = write_report(run, tmp_path, ["xlsx", "csv", "html"], words)
+
+    lines = [[c.value for c in line if c.value not in (None, "")] for line in summary_sheet(folder)]
+    captions = next(line for line in lines if text("tile_open") in line)
+    values, notes = lines[lines.index(captions) + 1 : lines.index(captions) + 3]
+    cards = dict(zip(captions, values, strict=True))
+    assert (cards[text("tile_vms")], cards[text("tile_open")], cards[text("tile_high")]) == (60, opened, high)
+    assert notes[0] == "in 2 subscriptions, 20 suppressed"
+    assert next(line for line in lines if line[:1] == [words.title("smtp", "open")])[5] == opened
+
+    told = rows(folder / "subscriptions.csv")
+    sums = {key: sum(int(row[key]) for row in told) for key in ("vms", "suppressed", "open", "high")}
+    assert sums == {"vms": 60, "suppressed": 20, "open": opened, "high": high}
+    assert all(int(r["vms"]) == sum(int(r[key]) for key in ("suppressed", *VERDICTS)) for r in told)
+
+    tiles = {tile["title"]: tile["value"] for tile in page_of(folder)["tiles"]}
+    assert tiles == cards
+    (entry,) = read_history(tmp_path)
+    assert (entry.vms, entry.smtp["open"], entry.risk["high"], entry.suppressed) == (60, opened, high, 20)
+
+    message = of_report(run, summary(run, words), (), words, top=5, place="", run_id="r")
+    figures = dict(message.figures)
+    assert figures[text("message_suppressed")] == "20"
+    assert {title: figures[title] for title in cards if title in figures} == {
+        title: str(value) for title, value in cards.items() if title in figures
+    }
+
+
+def summary_sheet(folder):
+    return openpyxl.load_workbook(folder / "report.xlsx")["Summary"].iter_rows()
+
+
+def page_of(folder):
+    page = (folder / "report.html").read_text("utf-8")
+    return json.loads(page.partition(' id="run"')[2].partition(">")[2].partition("</script>")[0])
 
 
 def test_the_first_page_leads_to_them(tmp_path, run):
