@@ -165,7 +165,8 @@ def explain(
     config = settings.config
     finding = find(_judge(_open(config.collect.snapshot or place.snapshot(config)), config).report.findings, vm)
     lang = config.report.lang
-    for line in lines(finding, Words.load(lang), Labels.load(lang)):
+    words = Words.load(lang).tagged(config.intents.tag)
+    for line in lines(finding, words, Labels.load(lang)):
         print(one_line(line))
 
 

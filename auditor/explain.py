@@ -77,7 +77,8 @@ def _policy(finding: Finding, text: _Text) -> Iterator[str]:
     evidence = f" ({finding.registered_evidence})" if finding.registered_evidence else ""
     quota = finding.quota_id or text("explain_no_quota")
     yield "  " + text("explain_subscription", quota=quota, offer=finding.offer_class)
-    yield "  " + text("explain_registered", side=finding.registered, evidence=evidence, exemption=finding.exemption)
+    side = text(f"explain_registered_{finding.registered}")
+    yield "  " + text("explain_registered", side=side, evidence=evidence, exemption=finding.exemption)
     for edition, verdict in (("2018-11", finding.platform_2018_11), ("2025-07", finding.platform_2025_07)):
         yield "  " + text("explain_edition", edition=edition, verdict=verdict or text("explain_no_path"))
     if finding.platform_observed:
@@ -107,7 +108,7 @@ def _action(finding: Finding, words: Words, text: _Text) -> Iterator[str]:
         "subscription": finding.subscription or finding.subscription_id,
     }
     yield text("explain_action", action=words.action(finding.action_code, **target))
-    command = words.command(finding.action_code, **target)
+    command = words.command(finding.action_code, vm_id=finding.vm_id, **target)
     yield from (f"  {line}" for line in command.splitlines())
     if finding.doc_url:
         yield f"  {finding.doc_url}"

@@ -110,7 +110,7 @@ class Job:
         if self._baseline:
             report = replace(report, changes=self._since(self._baseline, report), baseline=self._baseline.source)
         changes = self._since(self._previous, report)
-        words = Words.load(config.report.lang)
+        words = Words.load(config.report.lang).tagged(config.intents.tag)
         self._describe(report, changes)
         with self.phase("write"):
             folder = write_report(report, self._place.folder, _formats(config), words)

@@ -122,6 +122,24 @@ def test_in_every_language(lang):
     assert (lang == "en") == any(word in line for line in said for word in english)
 
 
+@pytest.mark.parametrize("lang", languages())
+def test_the_side_of_the_cutoff(lang):
+    """On which side of the day the policy began the subscription was registered is said in words, unknown included."""
+    finding, text = Lone().finding("app01"), Labels.load(lang).text
+    said = set()
+    for side in ("before", "after", "unknown"):
+        one = msgspec.structs.replace(finding, registered=side, registered_evidence="invoice")
+        (line,) = (
+            line
+            for line in explain(one, Words.load(lang), Labels.load(lang))
+            if text(f"explain_registered_{side}") in line
+        )
+        assert "2017-11-15" in line
+        assert "(invoice)" in line
+        said.add(line)
+    assert len(said) == 3
+
+
 def test_names_do_not_steer_the_terminal():
     """Control characters of a name are shown as pictures of themselves."""
     finding = msgspec.structs.replace(Lone().finding("app01"), vm="\x1b[2Japp", gaps=("\x07",))

@@ -31,8 +31,8 @@ class Words(Protocol):
     def action(self, code: str, *, target: str, target_name: str, vm: str, subscription: str) -> str:
         """What to do, in a sentence that names the resource to touch."""
 
-    def command(self, code: str, *, target: str, target_name: str, vm: str, subscription: str) -> str:
-        """The command or portal path that does it, "" where there is none."""
+    def command(self, code: str, *, target: str, target_name: str, vm: str, subscription: str, vm_id: str = "") -> str:
+        """The command or portal path that does it, "" where there is none; `vm_id` where it is about one VM."""
 
 
 class CoverageRow(Struct, frozen=True, kw_only=True):

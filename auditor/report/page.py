@@ -51,6 +51,7 @@ def _command(finding: Finding, context: Context) -> str:
         target=finding.action_target,
         target_name=name_of(finding.action_target),
         vm=finding.vm,
+        vm_id=finding.vm_id,
         subscription=finding.subscription,
     )
 

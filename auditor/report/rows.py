@@ -145,7 +145,12 @@ def _merge(group: Sequence[Finding], words: Words, labels: Labels, subscriptions
     return Action(
         action_code=first.action_code,
         action=words.action(first.action_code, target_name=called(first.action_target, subscriptions), **names),
-        command=words.command(first.action_code, target_name=name_of(first.action_target), **names),
+        command=words.command(
+            first.action_code,
+            target_name=name_of(first.action_target),
+            vm_id=first.vm_id if len(group) == 1 else "",
+            **names,
+        ),
         target=first.action_target,
         subscriptions=(home,) if home else tuple(dict.fromkeys(f.subscription_id.lower() for f in worst_first)),
         owners=some((f.owner for f in worst_first if f.owner), _OWNERS, labels),

@@ -5,6 +5,7 @@
     words.sentence("reasons", "no-nsg")         # what it means, for operators; also words.reason("no-nsg")
     words.action("fix-route", target=..., target_name=..., vm=..., subscription=...)
     words.command("fix-route", ...)             # an az command line or a portal path, "" where there is none
+    words.tagged("smtp-sender")                 # the same words for a config whose tag of intent is this one
     words.source("no-nsg")                      # Microsoft's page on a reason or action, "" where there is none
     words.codes()                               # every code by its column
 
@@ -43,6 +44,11 @@ class Words(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     entries: dict[str, dict[str, Entry]] = msgspec.field(name="codes")
     actions: dict[str, str]
     portal: dict[str, str]
+    intent_tag: str = ""
+
+    def tagged(self, tag: str) -> Words:
+        """The words for those whose config names this tag to say which VMs need to send; "" where it names none."""
+        return msgspec.structs.replace(self, intent_tag=tag)
 
     @staticmethod
     @cache
@@ -83,21 +89,26 @@ class Words(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         name = target_name or name_of(target) or vm
         return template.format(target=target, target_name=name, vm=vm, subscription=subscription)
 
-    def command(self, code: str, *, target: str, target_name: str, vm: str, subscription: str) -> str:
+    def command(self, code: str, *, target: str, target_name: str, vm: str, subscription: str, vm_id: str = "") -> str:
         """The command line that does it, else the portal path, "" where there is neither for such a resource.
 
-        Words in capitals are for the operator to fill in; names and ids are quoted for the shell.
+        `vm_id` is given where it is about one VM. Words in capitals are for the operator to fill in; names and ids are
+        quoted for the shell.
         """
-        line = _commands().get((code, kind_of(target))) or _commands().get((code, ""))
-        if line and target:
+        command = _commands().get((code, kind_of(target))) or _commands().get((code, ""))
+        if command and target:
+            line = (self.intent_tag and command.tagged) or command.line
             names = {
                 "target": target,
                 "target_name": target_name or name_of(target),
                 "parent_name": name_of(parent_of(target)),
                 "group": group_of(target),
                 "home": subscription_of(target),
+                "vm_id": vm_id or _ANY_VM,
+                "tag": self.intent_tag,
             }
-            return line.format(**{name: shlex.quote(value) for name, value in names.items()})
+            quoted = {name: shlex.quote(value) for name, value in names.items()}
+            return line.format(**quoted, vm_text=_text(vm_id or _ANY_VM))
         return self.portal.get(code, "").format(target_name=target_name or name_of(target) or subscription)
 
     def source(self, code: str) -> str:
@@ -116,6 +127,12 @@ def languages() -> tuple[str, ...]:
 
 
 _SHARED = ("commands.toml", "sources.toml")
+_ANY_VM = "VM-ID"  # for the operator to fill in, where it is about several
+
+
+def _text(value: str) -> str:
+    """A text as the config takes it: what JSON escapes TOML reads."""
+    return msgspec.json.encode(value).decode()
 
 
 class _Sources(Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,6 +144,7 @@ class _Command(Struct, frozen=True, forbid_unknown_fields=True):
     action: str
     type: str
     line: str
+    tagged: str = ""
 
 
 class _CommandFile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,6 +159,6 @@ def _sources() -> dict[str, str]:
 
 
 @cache
-def _commands() -> dict[tuple[str, str], str]:
+def _commands() -> dict[tuple[str, str], _Command]:
     table = msgspec.toml.decode(files(__name__).joinpath("commands.toml").read_bytes(), type=_CommandFile)
-    return {(command.action, command.type.lower()): command.line for command in table.command}
+    return {(command.action, command.type.lower()): command for command in table.command}

@@ -43,7 +43,7 @@ class PlainWords:
     def action(self, code: str, *, target: str, target_name: str, vm: str, subscription: str) -> str:
         return f"{code} on {target_name} for {vm}"
 
-    def command(self, code: str, *, target: str, target_name: str, vm: str, subscription: str) -> str:
+    def command(self, code: str, *, target: str, target_name: str, vm: str, subscription: str, vm_id: str = "") -> str:
         return f"az do {code} --ids {target}" if target else ""
 
 

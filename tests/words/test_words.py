@@ -231,6 +231,28 @@ def test_lines_for_the_config_are_read_by_it(words):
         assert msgspec.convert({"subscription": [{"id": GUID, **entry}]}, Config).subscriptions
 
 
+def test_the_intent_is_declared_as_the_config_has_it(words):
+    """Where the config names a tag the command sets that one; else it is told what to put into the config, which reads
+    it. Where it is about one VM that is named."""
+    vm = f"{COMPUTE}/virtualMachines/app 01"
+    asked = NAMES | {"target": f"/subscriptions/{GUID}"}
+    line = words.tagged("Sends mail").command("declare-intent", **asked, vm_id=vm)
+    assert shlex.split(line) == [
+        *("az", "tag", "update", "--resource-id", vm, "--operation", "Merge", "--tags", "Sends mail=TRUE-OR-FALSE")
+    ]
+    assert " VM-ID " in words.tagged("Sends mail").command("declare-intent", **asked)
+    for known in (vm, ""):
+        text = words.command("declare-intent", **asked, vm_id=known).replace("VM-ID", vm)
+        config = msgspec.convert(tomllib.loads(text), Config)
+        assert config.intent(vm, {}) == "sender"
+        assert [config.intent(vm + "x", {config.intents.tag: said}) for said in ("true", "false", "")] == [
+            *("sender", "not-sender", "unknown")
+        ]
+    evil = f'{COMPUTE}/virtualMachines/a"]\nx = ["\'$(id)'
+    assert tomllib.loads(words.command("declare-intent", **asked, vm_id=evil))["intent"]["senders"] == [evil]
+    assert evil in shlex.split(words.tagged("t").command("declare-intent", **asked, vm_id=evil))
+
+
 def test_nothing_in_a_name_runs(words):
     """A name with shell characters is one word of the line."""
     evil = "x; rm -rf ~ #`id`$(id)'\""
