@@ -61,6 +61,7 @@ class Job:
         self._telemetry: telemetry.Telemetry = telemetry.Silent()
         self._place: place.Place
         self._opened = self._alone = False
+        self._earlier = ""
         self._previous: Run | None = None
         self._baseline: Run | None = None
 
@@ -172,6 +173,7 @@ class Job:
                 break
             logger.warning("not all were told of the run %s: what it found is told again", name)
             name = earlier.compared
+        self._earlier = name
         if not name:
             return None
         try:
@@ -231,7 +233,14 @@ class Job:
         with self.phase("tell"):
             figures = summary(report, words)
             told = message.of_report(
-                report, figures, changes, words, top=config.top, place=record.output, run_id=record.run_id
+                report,
+                figures,
+                changes,
+                words,
+                first=not self._earlier,
+                top=config.top,
+                place=record.output,
+                run_id=record.run_id,
             )
             record.messages = notify.send(config, told, self._environ)
             record.told = not any(sent.error for sent in record.messages)

@@ -94,6 +94,7 @@ def test_a_refusal_is_told_once(night):
     """A listing that is refused night after night is news the first time only; the exit code says it every time."""
     assert [night.scan(REFUSED).code for _ in range(3)] == [3, 3, 3]
     assert night.told() == ["first"]
+    assert "Microsoft.Network/networkSecurityGroups [corp] refused" in night.team.taken[0]["lead"]
 
 
 def test_a_message_says_what_changed(night, tmp_path):
@@ -117,7 +118,7 @@ def test_mail_too(night, post_office):
         config.write(mail + people)
     night.environment["RELAY"] = post_office.password
     night.scan(NO_NSG)
-    assert post_office.letters[0]["Subject"] == "Port 25: 1 VMs"
+    assert post_office.letters[0]["Subject"] == "Port 25: 1 VM"
     assert [sent["to"] for sent in night.record()["messages"]] == ["team", "mail through 127.0.0.1"]
 
 
@@ -155,6 +156,7 @@ def test_a_last_run_that_cannot_be_read_is_told(night):
     done = night.scan(NO_NSG)
     assert "cannot be compared with" in done.err
     assert night.told() == ["first", "first"]
+    assert ["cannot be compared" in message["lead"] for message in night.team.taken] == [False, True]
     assert night.record()["changes"] is None
 
 
@@ -239,7 +241,7 @@ def test_a_run_that_the_system_ends_is_told(night, chain):
 def test_two_runs_at_once(night, chain):
     """While one run is at work in a folder another ends at once, says so and takes nothing from the first, whose report
     is whole; afterwards the folder is free."""
-    with serve(encoded(many(2, 2)), latency=0.5) as server:
+    with serve(encoded(many(2, 2)), latency=3) as server:
         server.endpoint.requests = seen = Watched()
         environment = night.environment | trusted(server, chain[0])
         process = start("scan", "--auth", "environment", cwd=night.cwd, environment=environment)
@@ -249,10 +251,10 @@ def test_two_runs_at_once(night, chain):
         assert f"reports: another run (process {process.pid} since " in second.err
         assert "Traceback" not in second.err
         assert night.record()["state"] == "running"
+        server.endpoint.latency = 0
         first = finish(process)
         assert first.code == 3, first.err
         assert night.record("latest")["vms"] == 4
-        server.endpoint.latency = 0
         assert finish(start("scan", "--auth", "environment", cwd=night.cwd, environment=environment)).code == 3
     assert night.told() == ["failed", "first"]
 

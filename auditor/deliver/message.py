@@ -15,6 +15,7 @@ from auditor.report.content import Report, Words
 from auditor.report.figures import Figures
 from auditor.report.labels import Labels
 from auditor.report.rows import Action
+from auditor.report.tables import SEEN
 
 Cause = Literal["failed", "changed", "first"]
 
@@ -22,7 +23,7 @@ LONGEST = 300
 """Characters of one line, so that ten lines of changes and of actions stay below what Teams takes: 28 KB a message."""
 
 _LONGEST_ERROR = 2000  # the only line of its message; its advice comes last
-_CHANGES = 10
+_CHANGES, _UNREAD = 10, 3
 _STEERING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C), "\ufffd")
 """Characters that turn the direction of what stands after them."""
 
@@ -50,22 +51,25 @@ def of_report(
     changes: Sequence[Change] | None,
     words: Words,
     *,
+    first: bool,
     top: int,
     place: str,
     run_id: str,
 ) -> Message:
     """The message about a report that is not as the last one.
 
-    `changes` is None where there was no run to compare with, which is not the same as no changes.
+    `changes` is None where there was no run to compare with, which is not the same as no changes: it is the `first` at
+    its place, or the last one cannot be read.
     """
     labels = Labels.load(report.lang)
     said = labels.text
     if changes is None:
-        lead, title = said("message_first"), said("message_title", what=said("message_figures", count=figures.vms))
+        lead = said("message_first" if first else "message_anew")
+        title = said("message_title", what=said("message_figures", count=figures.vms))
     else:
         lead, title = "", said("message_title", what=said("message_changed", count=len(changes)))
     if report.gaps:
-        lead = f"{lead} {said('page_incomplete', count=len(report.gaps))}".strip()
+        lead = f"{lead} {said('page_incomplete', count=len(report.gaps))} {_unread(report, labels)}".strip()
     tiles = (
         (said("tile_vms"), figures.vms),
         *([(said("message_suppressed"), figures.suppressed)] if figures.suppressed else ()),
@@ -116,6 +120,13 @@ def _change(change: Change, words: Words) -> str:
     risk = f"{change.risk} · " if change.risk else ""
     title = words.title("change", change.change)
     return line(f"{risk}{title} · {what} [{where}] · {change.old or '-'} → {change.new or '-'}")
+
+
+def _unread(report: Report, labels: Labels) -> str:
+    """The first listings that could not be read whole: what, where and how far it went."""
+    rows = [row for row in report.coverage if row.status not in SEEN]
+    shown = [f"{row.kind} [{row.subscription or row.subscription_id}] {row.status}" for row in rows]
+    return line("; ".join(_some(shown, _UNREAD, labels)))
 
 
 def _todo(action: Action, labels: Labels) -> str:

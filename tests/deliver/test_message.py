@@ -30,11 +30,11 @@ def change(name: str = "shop-01") -> Change:
     return Change(change="new-sender", subscription_id="s", subscription="Shop", resource_group="rg", vm=name, what="smtp", old="blocked", new="open", risk="high")  # fmt: skip
 
 
-def told(changes: list[Change] | None, *names: str, lang: str = "en") -> Message:
+def told(changes: list[Change] | None, *names: str, lang: str = "en", first: bool = True) -> Message:
     """The message of a report of VMs with these names."""
     found = replace(report([finding(number, vm=name) for number, name in enumerate(names or ("a",))]), lang=lang)
     words = Words.load(lang)
-    return of_report(found, summary(found, words), changes, words, top=5, place="reports/x", run_id="r1")
+    return of_report(found, summary(found, words), changes, words, first=first, top=5, place="reports/x", run_id="r1")
 
 
 def everything(message: Message, kind: cards.Kind) -> str:
@@ -71,10 +71,12 @@ def test_something_changed():
 
 
 def test_nothing_to_compare_with_is_not_nothing_changed():
-    """Where there is no run to compare with, that is told."""
+    """Where there is no run to compare with that is told, and whether there was one at all."""
     message = told(None)
     assert message.cause == "first"
-    assert "cannot be compared" in message.lead
+    assert message.lead.startswith("This is the first run here. ")
+    assert message.lead.endswith("Microsoft.Network/routeTables [sub-000] refused")
+    assert "cannot be compared" in told(None, first=False).lead
 
 
 def test_a_failed_run():
