@@ -163,7 +163,8 @@ class SnapshotWriter:
                 f"{self.path}: this snapshot is complete, there is nothing to resume. Read it with --from."
             )
         if not resume and any(self.path.iterdir()):
-            raise SnapshotError(f"{self.path}: not empty. Name another directory, or go on with --resume.")
+            begun = ", or go on with --resume" if (self.path / JOURNAL).exists() else ""
+            raise SnapshotError(f"{self.path}: not empty. Name another directory{begun}.")
 
     def _recover(self) -> None:
         """Reads the journal and cuts all files behind the last whole page."""
