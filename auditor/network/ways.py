@@ -35,6 +35,7 @@ from auditor.network.routes import Routes
 from auditor.network.rules import admin, nsg
 from auditor.network.tags import Tags
 
+_AT_REST = frozenset(("stopped", "deallocated", "hibernated"))
 DIRECT, _HUB, _LOOP = "direct", "secured-hub", "routing-loop"
 
 
@@ -307,10 +308,16 @@ class Ways:
         inbound = tuple(self._inbound_of(nic) for nic in forwarding)
         ends = [self._dead_end(self._tenant.vms[v]) if v in self._tenant.vms else "" for v in vms]
         if ends and all(ends):
-            reasons = ("appliance", "appliance-no-egress", *filter(_LOOP.__eq__, ends))
+            reasons = ("appliance", "appliance-no-egress", *filter(_LOOP.__eq__, ends), *self._stopped(vms))
             gaps = (f"appliance {where}",)
             return Way("nva", "nva", where, unknown=True, reasons=reasons, gaps=gaps, appliances=vms, inbound=inbound)
-        return Way("nva", "nva", where, appliances=vms, inbound=inbound, reasons=("appliance",), inferred=True)
+        reasons = ("appliance", *self._stopped(vms))
+        return Way("nva", "nva", where, appliances=vms, inbound=inbound, reasons=reasons, inferred=True)
+
+    def _stopped(self, vms: Iterable[str]) -> tuple[str, ...]:
+        """A reason where no VM of the appliance runs: until one does, the route leads nowhere."""
+        states = {vm.power_state if (vm := self._tenant.vms.get(v)) else "unknown" for v in vms}
+        return ("appliance-not-running",) if states and states <= _AT_REST else ()
 
     def _inbound_of(self, nic: Nic) -> tuple[Inbound, ...]:
         """What the appliance shall forward must pass on its way in: admin rules, the subnet's NSG, then the NIC's."""

@@ -249,6 +249,21 @@ def test_an_appliance_whose_nsg_admits_the_spoke():
         assert not wrong(world.finding(), smtp=smtp, path="nva")
 
 
+@pytest.mark.parametrize(
+    ("power", "at_rest"), [("deallocated", True), ("stopped", True), ("running", False), ("", False)]
+)
+def test_an_appliance_that_does_not_run(power, at_rest):
+    """§1.5: a device that does not run is no next hop until it does: the row says so, and the verdict is that of the
+    configuration, as for a VM that is deallocated itself."""
+    world = BehindAppliance()
+    if power:
+        code = {"code": f"PowerState/{power}", "level": "Info"}
+        world.nva["properties"]["instanceView"] = {"statuses": [code]}
+    found = world.finding()
+    assert not wrong(found, **BEHIND_APPLIANCE, smtp={"conditional", "unknown"})
+    assert ("appliance-not-running" in found.reasons) is at_rest
+
+
 def test_an_appliance_whose_own_route_brings_the_internet_into_its_network():
     """§3: a user route 0.0.0.0/0 on the appliance's subnet puts the Internet into VirtualNetwork there, and the built-in
     inbound rule for that tag admits what it shall forward."""

@@ -55,7 +55,8 @@ admin-rules-not-asked public-ip nat-gateway load-balancer default-outbound priva
 flexible-scale-set nat-without-address lb-without-outbound internal-lb internal-lb-by-address
 secondary-ip-configuration no-egress inspected-by-gateway-lb route-none route-table-not-seen route-tag-unknown
 next-hop-unknown-type next-hop-unresolved next-hop-stale next-hop-unreachable next-hop-outside forwarding-off appliance
-appliance-inbound-denied appliance-no-egress via-azure-firewall firewall-allows firewall-denies firewall-partial
+appliance-inbound-denied appliance-no-egress appliance-not-running via-azure-firewall firewall-allows firewall-denies
+firewall-partial
 firewall-rules-not-seen firewalls-not-seen firewall-fqdn firewall-no-snat firewall-forced-tunnel firewall-no-public-ip
 firewall-failed threat-intelligence ip-group-not-seen parent-policy-not-seen gateway-route bgp-default-possible
 bgp-more-specific-possible learned-default hub-default-route hub-internet-security-off hub-not-seen wan-route-unknown
