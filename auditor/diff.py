@@ -50,6 +50,8 @@ instead of `path-changed`, `may-lose-port-25` instead of `offer-changed`."""
 
 OUT_OF_SCOPE = "out-of-scope"
 """Where a subscription took no part in a run; else the status of its listing stands there."""
+NOT_THERE, NOT_SEEN = "not-there", "not-seen"
+"""Instead of a verdict: a run listed the VMs and this was none of them; it could not see whether this was one."""
 
 _RISKS: tuple[str, ...] = get_args(RiskLevel)
 _UNKNOWN = "unknown"
@@ -70,7 +72,8 @@ class Change(Struct, frozen=True, kw_only=True):
     """One thing that is different, of a VM or (then `vm` is empty) of what could be read of a subscription.
 
     `what` names the columns of `vms.csv`, or the kind of resource, that `old` and `new` are values of; a value is empty
-    where there was none. `risk` is the VM's in the new run, in the old one where it is no longer there.
+    where there was none, `not-there` where the VM was not, and `not-seen` where it may have been. `risk` is the VM's in
+    the new run, in the old one where it is no longer there.
     """
 
     change: str
@@ -210,18 +213,19 @@ def _arrived(finding: Finding, before: _Sight) -> Iterator[Change]:
     sight = before.of_vm(finding.vm_id)
     verdict = _verdict(finding)
     if sight == "read":
-        yield _change("vm-new", finding, _Difference("smtp", "", verdict, ""))
+        yield _change("vm-new", finding, _Difference("smtp", NOT_THERE, verdict, ""))
     else:
         yield _change("first-seen", finding, _Difference("smtp", sight, verdict, f"/subscriptions/{_home(finding)}"))
     if _sends(finding):
-        yield _change("new-sender", finding, _Difference("smtp", "", verdict, _held_by(finding, finding)))
+        before_it = NOT_THERE if sight == "read" else NOT_SEEN
+        yield _change("new-sender", finding, _Difference("smtp", before_it, verdict, _held_by(finding, finding)))
 
 
 def _left(finding: Finding, now: _Sight) -> Change:
     sight = now.of_vm(finding.vm_id)
     verdict = _verdict(finding)
     if sight == "read":
-        return _change("vm-gone", finding, _Difference("smtp", verdict, "", ""))
+        return _change("vm-gone", finding, _Difference("smtp", verdict, NOT_THERE, ""))
     return _change("not-seen", finding, _Difference("smtp", verdict, sight, f"/subscriptions/{_home(finding)}"))
 
 

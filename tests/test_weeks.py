@@ -69,9 +69,11 @@ def test_a_verdict_that_was_lost_has_not_changed():
 def test_gone_and_not_seen_are_two_things():
     """Only the VM whose listing was read whole is gone; of the others the row says what kept them from being seen."""
     changes = {(c.vm, c.change): c for c in changes_between(taken(FIRST), taken(SECOND)) if c.vm}
-    assert (changes["gone-01", "vm-gone"].old, changes["gone-01", "vm-gone"].new) == ("open", "")
+    assert (changes["gone-01", "vm-gone"].old, changes["gone-01", "vm-gone"].new) == ("open", "not-there")
     assert [changes[vm, "not-seen"].new for vm in ("hidden-01", "left-01")] == ["refused", "out-of-scope"]
-    assert (changes["new-01", "vm-new"].old, changes["shown-01", "first-seen"].old) == ("", "refused")
+    assert (changes["new-01", "vm-new"].old, changes["shown-01", "first-seen"].old) == ("not-there", "refused")
+    back = {(c.vm, c.change): c for c in changes_between(taken(SECOND), taken(FIRST)) if c.vm}
+    assert [back[vm, "new-sender"].old for vm in ("gone-01", "hidden-01")] == ["not-there", "not-seen"]
 
 
 def test_backwards():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 
 from auditor.diff import Change
+from auditor.model.ids import key
 from auditor.report.cells import visible
 from auditor.report.columns import Column
 from auditor.report.content import Words
@@ -33,6 +34,14 @@ CHANGE_COLUMNS: tuple[Column[Change], ...] = (
     Column(key="subscription_id", kind="id", width=38),
 )
 """`changes.csv`: one row for each VM, or listing, and kind of change."""
+
+
+def together(changes: Sequence[Change]) -> list[Change]:
+    """The changes of one VM one after the other, where the first of them stands, which is the worst."""
+    of_vms: dict[str, list[Change]] = {}
+    for number, change in enumerate(changes):
+        of_vms.setdefault(key(change.vm_id) or str(number), []).append(change)
+    return list(chain.from_iterable(of_vms.values()))
 
 
 def lines(changes: Sequence[Change], words: Words, labels: Labels) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any, Generic
 
 from auditor.diff import Change
 from auditor.report.cells import moment
-from auditor.report.changes import CHANGE_COLUMNS
+from auditor.report.changes import CHANGE_COLUMNS, together
 from auditor.report.columns import (
     ACTION_COLUMNS,
     COLUMNS,
@@ -138,7 +138,7 @@ def _changes(report: Report) -> tuple[Table[Change], ...]:
     """No table at all without a baseline: an empty one would say that nothing changed."""
     if report.changes is None:
         return ()
-    return (Table("changes", "Changes", CHANGE_COLUMNS, report.changes, frozen=3),)
+    return (Table("changes", "Changes", CHANGE_COLUMNS, together(report.changes), frozen=3),)
 
 
 def _by_trouble(row: CoverageRow) -> tuple[int, str, str, str]:

@@ -53,6 +53,27 @@ def test_every_writer_shows_the_same(tmp_path):
     assert shown == [[row[c.key] for c in front] for row in expected]
 
 
+def test_what_changed_of_one_vm_stands_together(tmp_path):
+    """In sheet and file the changes of a VM are one below the other, VMs by the worst of theirs; lines for a person and
+    report.json keep them by kind."""
+    kinds = [
+        ("new-sender", "a"),
+        ("risk-up", "b"),
+        ("coverage-lost", ""),
+        ("coverage-lost", ""),
+        ("rules-changed", "A"),
+    ]
+    changes = [
+        Change(
+            change=kind, subscription_id=guid(0), subscription="s", vm=vm.lower(), vm_id=vm and f"/vm/{vm}", what=str(n)
+        )
+        for n, (kind, vm) in enumerate(kinds)
+    ]
+    folder = write_report(against(changes), tmp_path, ["csv", "json"], Words.load("en"))
+    assert [row["what"] for row in rows(folder / "changes.csv")] == ["0", "4", "1", "2", "3"]
+    assert read_json(folder / "report.json").changes == tuple(changes)
+
+
 def test_without_baseline_nothing_claims_that_nothing_changed(tmp_path):
     """Without a baseline there is neither sheet nor file, and null in report.json; with one there are, even empty."""
     formats = ["csv", "xlsx", "json"]

@@ -39,6 +39,9 @@ const CHANGED = {
   new: (table, row) => bdi(changedTo(table, row, table.cell("new", row))),
 };
 
+/** What stands instead of a verdict where a run had no such VM, or could not see whether it had one. */
+const MISSING = { "not-there": "page_not_there", "not-seen": "page_not_seen" };
+
 function listOf(table, row) {
   return table.cell("what", row).split(", ");
 }
@@ -48,6 +51,7 @@ function changedTo(table, row, value) {
   const values = keys.length > 1 ? value.split("; ") : [value];
   if (values.length !== keys.length) return value; // a name that looks like a list
   return values.map((one, place) => {
+    if (keys[place] === "smtp" && one in MISSING) return text(MISSING[one]);
     const [, code, rest] = /^([a-z-]*)(.*)$/s.exec(one);
     const words = rest.replace(/^ \(([a-z-]+)\)$/, (_, why) => ` (${titleOf("platform", why)})`);
     return titleOf(keys[place], code) + words;
