@@ -38,6 +38,11 @@ def _picture(match: re.Match[str]) -> str:
     return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
 
 
+def last_folder(path: str) -> str:
+    """The end of a path or address: what is passed on need not tell where on whose disk it was made."""
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+
+
 def tempting(text: str) -> bool:
     """Whether a spreadsheet would take the text for a formula if someone typed it."""
     return text[:1] in _TRIGGERS

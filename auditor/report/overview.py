@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import ceil
 from typing import Any
 
-from auditor.report.cells import fitting, moment, visible
+from auditor.report.cells import fitting, last_folder, moment, visible
 from auditor.report.figures import note_of
 from auditor.report.rows import RISKS, VERDICTS, Action, some
 from auditor.report.styles import (
@@ -140,7 +140,7 @@ def _head(page: _Page, styles: Styles, content: Content) -> int:
         page.put(row, 1, sentence, styles.of(font_size=10, font_color=MUTED), link="internal:'Suppressed'!A1")
         row += 1
     if report.changes is not None:
-        sentence = text("changes", count=len(report.changes), baseline=report.baseline)
+        sentence = text("changes", count=len(report.changes), baseline=last_folder(report.baseline))
         page.put(row, 1, sentence, styles.of(font_size=10, font_color=MUTED), link="internal:'Changes'!A1")
         row += 1
     page.height(row, 9)

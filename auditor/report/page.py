@@ -14,6 +14,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from itertools import accumulate, chain
@@ -27,7 +28,7 @@ import msgspec
 from auditor.model.finding import Finding, Step
 from auditor.model.ids import name_of
 from auditor.policy.sources import sources
-from auditor.report.cells import moment, visible, web_link
+from auditor.report.cells import last_folder, moment, visible, web_link
 from auditor.report.columns import COLUMNS, Column, Context
 from auditor.report.content import Words
 from auditor.report.figures import note_of
@@ -56,9 +57,21 @@ def _command(finding: Finding, context: Context) -> str:
     )
 
 
+# On a screen what to do stands beside the verdict; a workbook has it last, where it is as wide as it likes.
+_FRONT = {
+    key: place
+    for place, key in enumerate(
+        ("vm", "risk", "smtp", "subscription", "decided_by", "action", "path", "via_azure_firewall", "intent", "owner"),
+        1,
+    )
+}
 # The drawn path stands for the trail, and every row has the same time of scan.
 _VM_COLUMNS: tuple[Column[Finding], ...] = (
-    *(column for column in COLUMNS if column.key not in ("trail", "scanned_at")),
+    *(
+        replace(column, front=_FRONT.get(column.key, 0))
+        for column in COLUMNS
+        if column.key not in ("trail", "scanned_at")
+    ),
     Column(key="command", make=_command),
     Column(key="action_target", kind="id", label="target"),
     Column(key="suppressed"),
@@ -126,7 +139,7 @@ def _run(content: Content) -> dict[str, object]:
         "missing": missing,
         "suppressed": content.figures.suppressed,
         "tiles": _tiles(content),
-        "baseline": report.baseline if report.changes is not None else None,
+        "baseline": last_folder(report.baseline) if report.changes is not None else None,
         "trend": _trend(content),
         "libraries": msgspec.json.decode(_asset(_PACKAGES))["devDependencies"],
         "portal": content.context.portal("/").removesuffix("/"),

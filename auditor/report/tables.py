@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from auditor.diff import Change
-from auditor.report.cells import moment
+from auditor.report.cells import last_folder, moment
 from auditor.report.changes import CHANGE_COLUMNS, together
 from auditor.report.columns import (
     ACTION_COLUMNS,
@@ -76,8 +76,8 @@ class Content:
             text("edition", edition=report.edition),
             text("tool", version=report.version),
         ]
-        if report.snapshot:
-            said.append(text("snapshot", snapshot=report.snapshot))
+        if snapshot := last_folder(report.snapshot).strip("."):
+            said.append(text("snapshot", snapshot=snapshot))
         if report.origin == "composed":
             said.append(text("composed"))
         return said

@@ -14,6 +14,7 @@ from auditor.report.cells import (
     fits,
     fitting,
     inert,
+    last_folder,
     moment,
     plain,
     portal_link,
@@ -127,3 +128,18 @@ def test_times():
     assert datetime(1899, 12, 30) + timedelta(days=days) == datetime(2024, 5, 6, 12)
     for text in ("", "yesterday", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "1899-01-01"):
         assert serial(text) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/home/someone/audits/contoso/", "contoso"),
+        ("C:\\Users\\someone\\contoso", "contoso"),
+        ("https://account.blob.core.windows.net/audits/2026-11-13T06-00-00Z", "2026-11-13T06-00-00Z"),
+        ("contoso", "contoso"),
+        ("", ""),
+    ],
+)
+def test_the_last_folder(path, name):
+    """Of a path or address only the end is passed on."""
+    assert last_folder(path) == name

@@ -88,9 +88,9 @@ def test_without_baseline_nothing_claims_that_nothing_changed(tmp_path):
 
 
 def test_the_first_page_leads_to_the_changes(tmp_path):
-    """The Summary says how many changes there are since which run, and opens their sheet."""
+    """The Summary says how many changes there are since which run, by its folder's name, and opens their sheet."""
     folder = write_report(against(CHANGES), tmp_path, ["xlsx"], PlainWords())
-    sentence = Labels.load("en").text("changes", baseline="reports/2026-11-13T06-00-00Z", count=3)
+    sentence = Labels.load("en").text("changes", baseline="2026-11-13T06-00-00Z", count=3)
     cell = summary(openpyxl.load_workbook(folder / "report.xlsx"))[sentence]
     assert cell.hyperlink.location == "'Changes'!A1"
 

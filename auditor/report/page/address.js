@@ -3,9 +3,10 @@
 
 const RESERVED = ["tab", "vm", "q", "sort", "show"];
 
-/** The state that an address asks for. A filter without a tab is about VMs, nothing at all is the overview. */
+/** The state that an address asks for. A filter without a tab is about VMs, a single word is a tab, nothing the overview. */
 function readAddress() {
-  const given = new URLSearchParams(location.hash.slice(1));
+  const said = location.hash.slice(1);
+  const given = new URLSearchParams(/^[\w-]+$/.test(said) ? `tab=${said}` : said);
   const filters = new Map();
   for (const [key, value] of given) {
     if (!RESERVED.includes(key)) filters.set(key, [...(filters.get(key) ?? []), value]);

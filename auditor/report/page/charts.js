@@ -117,7 +117,9 @@ class Trend extends Plot {
   draw() {
     const ink = colour("--muted");
     const { font } = this;
-    this.paint(190, {
+    const days = this.runs.map((run) => run.slice(0, 10));
+    const daily = new Set(days).size === days.length; // else the day alone would stand there twice
+    this.paint(daily ? 190 : 205, {
       type: "line",
       data: {
         labels: this.runs,
@@ -135,7 +137,7 @@ class Trend extends Plot {
           x: {
             border: { color: colour("--line") },
             grid: { display: false },
-            ticks: { color: ink, font, maxRotation: 0, autoSkipPadding: 16, callback: (_, place) => this.runs[place].slice(0, 10) },
+            ticks: { color: ink, font, maxRotation: 0, autoSkipPadding: 16, callback: (_, place) => (daily ? days[place] : this.runs[place].split(" ")) },
           },
           y: { beginAtZero: true, border: { display: false }, grid: { color: colour("--line") }, ticks: { color: ink, font, precision: 0, maxTicksLimit: 5 } },
         },

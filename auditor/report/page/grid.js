@@ -79,7 +79,7 @@ function widthOf(table, column) {
   const font = column.kind === "id" ? "13px monospace" : `${linked ? 600 : 400} 14px ${fontFamily}`;
   const content = widest(words, font) + (column.key === "risk" ? 46 : column.key in TONES || column.key in OPENS ? 42 : 26);
   const title = widest([column.title], `600 13px ${fontFamily}`) + 42;
-  return Math.ceil(Math.max(64, title, codes ? content : Math.min(content, column.width * LETTER, 420)));
+  return Math.ceil(Math.max(64, title, codes ? content : Math.min(content, column.width * LETTER, column.key === "action" ? 540 : 420)));
 }
 
 /** A row on a narrow screen: name first, then what matters, then where. */
@@ -87,7 +87,7 @@ function cardOf(table, row) {
   const [first, ...rest] = table.sorted.filter((column) => column.front && column.at(row) !== "");
   if (!first) return "";
   const badges = rest.filter((column) => column.key in TONES);
-  const others = rest.filter((column) => !(column.key in TONES)).slice(0, 3);
+  const others = rest.filter((column) => !(column.key in TONES) && column.key !== "action").slice(0, 3);
   return h("div", { class: "row-card" },
     h("div", { class: "row-card-head" }, h("strong", null, cellOf(table, first, row))),
     h("div", null, badges.map((column) => badge(column.key, column.at(row)))),
@@ -117,6 +117,7 @@ class Grid {
     this.slick?.destroy();
     this.host.replaceChildren();
     this.cards = narrow.matches;
+    this.host.classList.toggle("cards", this.cards);
     const { view } = this;
     const { table } = view;
     const rows = { getLength: () => view.seen.length, getItem: (place) => ({ row: view.seen[place] }) };
@@ -167,8 +168,10 @@ class Grid {
     slick.onActiveCellChanged.subscribe((_, { row }) => {
       this.reach();
       slick.getActiveCellNode()?.focus({ preventScroll: true });
+      this.uncover();
       if (row !== undefined) this.move(this.view.seen[row]);
     });
+    slick.onColumnsResized.subscribe(() => this.hold());
     slick.onRendered.subscribe(() => {
       for (const element of this.host.querySelectorAll(".slick-row")) {
         element.setAttribute("aria-rowindex", Number(element.dataset.row) + 2);
@@ -191,6 +194,20 @@ class Grid {
     this.host.addEventListener("keydown", this.keys, true);
   }
 
+  /** The first column stays where it is, as wide as it was made. */
+  hold() {
+    this.host.style.setProperty("--first", `${this.slick.getColumns()[0]?.width ?? 0}px`);
+  }
+
+  /** Scroll the active cell out from under the first column, which stays where it is. */
+  uncover() {
+    const cell = this.slick.getActiveCellNode();
+    const first = cell?.parentElement.firstElementChild;
+    if (!first || cell === first || this.cards) return;
+    const covered = first.getBoundingClientRect().right - cell.getBoundingClientRect().left;
+    if (covered > 0) this.slick.getViewportNode().scrollLeft -= covered;
+  }
+
   /** What the grid does not say by itself to those who listen. */
   mark() {
     this.host.setAttribute("aria-label", this.view.table.title);
@@ -211,23 +228,24 @@ class Grid {
     };
   }
 
-  /** The last column takes the room that is left. */
+  /** What to do, else the last column, takes the room that is left. */
   fit() {
     const { slick, host } = this;
     if (!slick || !host.clientWidth) return;
     const columns = slick.getColumns();
-    const last = columns.at(-1);
-    if (last) {
-      last.full ??= last.width;
-      const others = columns.slice(0, -1).reduce((sum, column) => sum + column.width, 0);
-      const width = Math.max(narrow.matches ? 200 : last.full, host.clientWidth - others - 14);
-      if (width !== last.width) {
-        last.width = width;
+    const wide = columns.find((column) => column.id === "action") ?? columns.at(-1);
+    if (wide) {
+      wide.full ??= wide.width;
+      const others = columns.reduce((sum, column) => sum + column.width, -wide.width);
+      const width = Math.max(narrow.matches ? 200 : wide.full, host.clientWidth - others - 14);
+      if (width !== wide.width) {
+        wide.width = width;
         const focused = host.contains(document.activeElement);
         slick.setColumns(columns); // draws all cells anew
         if (focused) slick.getActiveCellNode()?.focus({ preventScroll: true });
       }
     }
+    this.hold();
     slick.resizeCanvas();
     if (this.pointed >= 0) slick.scrollRowIntoView(this.pointed, false);
     this.mark();

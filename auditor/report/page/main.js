@@ -90,7 +90,8 @@ class App {
 
   show(state, focus = false) {
     this.hash = location.hash;
-    this.state = this.tabs.has(state.tab) ? state : { ...state, tab: "vms" };
+    const asked = state.filters.size || state.q || state.vm;
+    this.state = this.tabs.has(state.tab) ? state : { ...state, tab: asked ? "vms" : "overview" };
     this.reveal(this.state.tab);
     this.current.show(this.state);
     this.open(focus);

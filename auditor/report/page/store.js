@@ -15,6 +15,11 @@ class Column {
     return this.values.length;
   }
 
+  /** Whether no row has anything here. */
+  get empty() {
+    return this.size === 1 && this.entry(0) === "";
+  }
+
   /** What an entry of the dictionary says. */
   entry(number) {
     return this.heads ? this.heads[this.head[number]] + this.values[number] : this.values[number];
@@ -71,6 +76,11 @@ class Table {
 
   column(key) {
     return this.columns.get(key);
+  }
+
+  /** The columns that are seen at first: those to be read first, as far as any row has something there. */
+  get front() {
+    return this.sorted.filter((column) => column.front && !column.empty);
   }
 
   /** The cell of a row, "" where the table has no such column. */

@@ -179,7 +179,7 @@ class TableTab extends RowsTab {
   constructor(table, app) {
     super(table, app);
     this.order = h("select", { class: "order", "aria-label": text("page_sort"), onchange: () => this.change({ sort: this.order.value }) },
-      table.sorted.filter((column) => column.front).flatMap((column) => [
+      table.front.flatMap((column) => [
         h("option", { value: column.key }, `${column.title} ↑`), h("option", { value: `-${column.key}` }, `${column.title} ↓`)]));
     this.chooser = menu("chooser", text("page_columns"), this.columnChoices());
     this.tools.append(this.chooser, this.order);
@@ -207,13 +207,13 @@ class TableTab extends RowsTab {
 
   choose() {
     const chosen = [...this.chooser.querySelectorAll("input:checked")].map((box) => box.value);
-    const front = this.table.sorted.filter((column) => column.front).map((column) => column.key);
+    const front = this.table.front.map((column) => column.key);
     this.change({ show: chosen.join() === front.join() ? "" : chosen.join() });
   }
 
   show(state) {
     const shown = state.show.split(",").map((key) => this.table.column(key)).filter(Boolean);
-    const columns = shown.length ? shown : this.table.sorted.filter((column) => column.front);
+    const columns = shown.length ? shown : this.table.front;
     this.grid.show(columns);
     for (const box of this.chooser.querySelectorAll("input")) box.checked = columns.some((column) => column.key === box.value);
     super.show(state);
@@ -260,8 +260,11 @@ function actionAddress(table, row, scope) {
   return writeAddress(fresh("vms", filters));
 }
 
-/** `number` is its place among those that are told first; one without is told at length. `vms` are those in `scope`. */
-function actionCard(table, row, { number, vms = table.cell("vms", row), scope = [] } = {}) {
+/**
+ * `number` is its place among those that are told first; one without is told at length. `vms` are those in `scope`.
+ * `command` is "" where one before has told the same.
+ */
+function actionCard(table, row, { number, vms = table.cell("vms", row), scope = [], command = table.cell("command", row) } = {}) {
   const brief = number !== undefined;
   const cell = (key) => table.cell(key, row);
   const portal = portalOf(cell("target"));
@@ -276,7 +279,7 @@ function actionCard(table, row, { number, vms = table.cell("vms", row), scope = 
         portal && [" · ", outward(portal, text("page_portal"), icon("open"))],
         !brief && cell("doc_url").startsWith("https://") && [" · ", outward(cell("doc_url"), run.columns.doc_url, icon("open"))]),
       !brief && cell("vms") > 1 && h("p", { class: "faint" }, `${run.columns.examples}: `, bdi(cell("examples"))),
-      cell("command") && commandBox(cell("command"), brief)),
+      command && commandBox(command, brief)),
     h("div", { class: "action-side" },
       h("a", { href: actionAddress(table, row, scope), class: "vms" }, h("strong", null, numbers.format(vms)),
         ` ${text(vms === 1 ? "page_one_vm" : "page_many_vms")}`),
@@ -436,7 +439,13 @@ class OverviewTab {
     const counts = actions ? settled(this.vms, actions, misses) : [];
     const rows = [...counts.keys()].filter((row) => counts[row]);
     if (!rows.length) return [h("p", null, text("nothing_to_do"))];
-    const first = rows.slice(0, FIRST_ACTIONS).map((row, place) => actionCard(actions, row, { number: place + 1, vms: counts[row], scope }));
+    const told = new Set();
+    const first = rows.slice(0, FIRST_ACTIONS).map((row, place) => {
+      const line = actions.cell("command", row);
+      const command = told.has(line) ? "" : line; // what names nothing of its own is the same for many
+      told.add(line);
+      return actionCard(actions, row, { number: place + 1, vms: counts[row], scope, command });
+    });
     const more = rows.length > first.length && !scope.size;
     return [h("ol", { class: "actions brief" }, first), more ? h("p", null, h("a", { href: "#tab=actions" }, text("page_all_actions", { count: rows.length }))) : ""];
   }
