@@ -121,6 +121,7 @@ def reported(
         subscriptions=facts,
         coverage=coverage(tenant, facts, gaps),
         gaps=gaps,
+        hanging=_hanging(gaps, findings),
         suppressions=tuple(suppressions(config, findings, when.date())),
         scanned_at=when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         tenant_id=", ".join(snapshot.manifest.tenant_ids) or snapshot.manifest.tenant_id,
@@ -131,20 +132,18 @@ def reported(
         version=__version__,
         lang=config.report.lang,
     )
-    return Scan(report, _complete(gaps, findings))
+    return Scan(report, all(map(optional, gaps)) and not report.hanging)
 
 
-def _complete(gaps: Sequence[Gap], findings: list[Finding]) -> bool:
-    """Nothing in scope was refused, and no row names something that was not read.
+def _hanging(gaps: Sequence[Gap], findings: Iterable[Finding]) -> int:
+    """How many rows name something that was not read.
 
     An answer of an action is beyond the lists: that it is missing counts only where it was asked for, Azure would not
     give it, and a row is unknown for want of it. Where no machine runs that could answer, there was nothing to read.
     """
-    if not all(optional(gap) for gap in gaps):
-        return False
-    withheld = {KINDS[gap.kind.lower()] for gap in gaps if not _nothing_to_read(gap)}
+    withheld = {KINDS[gap.kind.lower()] for gap in gaps if optional(gap) and not _nothing_to_read(gap)}
     wanted = {reason for reason, kinds in SETTLES.items() if kinds & withheld}
-    return not any(_out_of_sight(r) or (f.smtp == "unknown" and r in wanted) for f in findings for r in f.reasons)
+    return sum(any(_out_of_sight(r) or (f.smtp == "unknown" and r in wanted) for r in f.reasons) for f in findings)
 
 
 def _out_of_sight(reason: str) -> bool:

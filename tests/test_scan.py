@@ -97,7 +97,9 @@ def test_a_row_that_misses_something_is_not_complete(scan, drop):
     world.subscription.drop(guard if drop == "guard" else getattr(world, drop))
     if drop == "firewall":
         world.tenant.gap(world.subscription.id, "Microsoft.Network/azureFirewalls")
-    assert not scan(world).complete
+    found = scan(world)
+    assert not found.complete
+    assert found.report.hanging == 1
 
 
 def test_a_malformed_document_is_not_complete(scan):

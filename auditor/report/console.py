@@ -14,7 +14,7 @@ from auditor.report.content import Report, Words
 from auditor.report.figures import Figures, summary
 from auditor.report.labels import Labels
 from auditor.report.rows import RISKS, VERDICTS
-from auditor.report.tables import unread
+from auditor.report.tables import all_read, unread
 
 _COLOURS = {"high": "red", "medium": "yellow", "low": "green", "none": "dim"}
 _TOP = 5
@@ -67,7 +67,7 @@ def _lines(report: Report, figures: Figures, labels: Labels) -> Iterator[str]:
         note = labels.text(f"tile_{name}_note", **details)
         yield f"{labels.text(f'tile_{name}')}: {value:,} ({note})"
     missing = unread(report, figures)
-    yield labels.text("incomplete", count=missing) if missing else labels.text("complete")
+    yield labels.text("incomplete", count=missing) if missing else all_read(report, labels)
     if report.suppressions:
         yield labels.text("suppressed", count=figures.suppressed, expired=figures.suppressions_expired)
     if report.changes is not None:

@@ -67,13 +67,15 @@ class SuppressionFacts(Struct, frozen=True, kw_only=True):
 class Report(Struct, frozen=True, kw_only=True):
     """One run. `scanned_at` is ISO 8601 and stands in every row.
 
-    `changes` are those since the run `baseline`, worst first; None where there was nothing to compare with.
+    `changes` are those since the run `baseline`, worst first; None where there was nothing to compare with. `hanging`
+    VMs hang on what is in no list that was read.
     """
 
     findings: Sequence[Finding]
     subscriptions: Sequence[SubscriptionFacts] = ()
     coverage: Sequence[CoverageRow] = ()
     gaps: Sequence[Gap] = ()
+    hanging: int = 0
     suppressions: Sequence[SuppressionFacts] = ()
     changes: Sequence[Change] | None = None
     baseline: str = ""

@@ -27,7 +27,7 @@ from auditor.report.styles import (
     height,
     lines,
 )
-from auditor.report.tables import Content, unread
+from auditor.report.tables import Content, all_read, unread
 
 _COLUMNS = 14  # of the grid, after a margin
 _WIDTH = 10.3  # characters of a grid column
@@ -133,7 +133,7 @@ def _head(page: _Page, styles: Styles, content: Content) -> int:
         look = styles.of(font_size=10, bold=True, font_color=BADGES["risk"]["medium"][1])
         page.put(2, 1, text("incomplete", count=missing), look, link="internal:'Coverage'!A1")
     else:
-        page.put(2, 1, text("complete"), styles.of(font_size=10, font_color=MUTED))
+        page.put(2, 1, all_read(report, content.labels), styles.of(font_size=10, font_color=MUTED))
     row = 3
     if report.suppressions:
         sentence = text("suppressed", count=content.figures.suppressed, expired=content.figures.suppressions_expired)

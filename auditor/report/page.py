@@ -33,7 +33,7 @@ from auditor.report.columns import COLUMNS, Column, Context
 from auditor.report.content import Words
 from auditor.report.figures import note_of
 from auditor.report.rows import SUPPRESSIONS
-from auditor.report.tables import STATUSES, Content, Table, unread
+from auditor.report.tables import STATUSES, Content, Table, all_read, unread
 
 _SCRIPTS = ("dom.js", "store.js", "address.js", "grid.js", "charts.js", "vm.js", "views.js", "main.js")
 _STYLES = ("vendor/slick.grid.css", "page.css")
@@ -137,6 +137,7 @@ def _run(content: Content) -> dict[str, object]:
         "lang": report.lang,
         "facts": [visible(fact) for fact in content.facts()],
         "missing": missing,
+        "read": all_read(report, content.labels),
         "suppressed": content.figures.suppressed,
         "tiles": _tiles(content),
         "baseline": last_folder(report.baseline) if report.changes is not None else None,

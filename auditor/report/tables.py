@@ -88,6 +88,11 @@ def unread(report: Report, counted: Figures) -> int:
     return sum(row.status not in SEEN for row in report.coverage) or counted.gaps
 
 
+def all_read(report: Report, labels: Labels) -> str:
+    """What is said where every listing in scope was read."""
+    return labels.text("outside", count=report.hanging) if report.hanging else labels.text("complete")
+
+
 def _homes(report: Report) -> dict[str, str]:
     """The home tenants of subscriptions, where more than one tenant was signed in to."""
     return {f.subscription_id.lower(): f.tenant_id for f in report.subscriptions} if "," in report.tenant_id else {}

@@ -4,6 +4,7 @@ import zipfile
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 from xml.etree import ElementTree
 
 import msgspec
@@ -244,14 +245,15 @@ def test_charts_show_the_figures(opened):
 
 
 def test_what_was_not_read_is_said_on_the_first_page(opened):
-    """A refused listing is named on the Summary; a complete run says so."""
-    sentences = {
-        complete: {cell.value for line in opened(run)["Summary"].iter_rows() for cell in line}
-        for complete, run in ((False, report([finding()])), (True, report([finding()], coverage=[], gaps=[])))
-    }
+    """A refused listing is named on the Summary; a complete run says so, and how many VMs hang on what lies outside."""
     text = Labels.load("en").text
-    assert text("incomplete", count=1) in sentences[False]
-    assert text("complete") in sentences[True]
+    all_read: dict[str, Any] = {"coverage": [], "gaps": []}
+    for sentence, run in (
+        (text("incomplete", count=1), report([finding()])),
+        (text("complete"), report([finding()], **all_read)),
+        (text("outside", count=1), report([finding()], **all_read, hanging=1)),
+    ):
+        assert sentence in {cell.value for line in opened(run)["Summary"].iter_rows() for cell in line}
 
 
 def test_legend_explains_every_column_and_code(opened):

@@ -23,7 +23,7 @@ class App {
   head() {
     const state = [run.missing
       ? h("a", { class: "warning", href: "#tab=coverage" }, text("page_incomplete", { count: run.missing }))
-      : h("span", null, text("complete"))];
+      : h("span", null, run.read)];
     if (run.suppressed) state.push(" ", h("a", { href: "#tab=suppressed" }, text("page_suppressed", { count: run.suppressed })));
     return h("header", { class: "head" },
       h("div", null,
