@@ -167,12 +167,11 @@ class Job:
     def _last(self) -> Run | None:
         """The last run of which all were told, None where there is none or it cannot be compared with."""
         name = self._place.last()
-        while name and self._config.notify.wanted:
+        if name and self._config.notify.wanted:
             earlier = _decoded(self._place.read(name, RECORD))
-            if earlier.told or earlier.compared == name:
-                break
-            logger.warning("not all were told of the run %s: what it found is told again", name)
-            name = earlier.compared
+            if not earlier.told:
+                logger.warning("not all were told of the run %s: what it found is told again", name)
+                name = earlier.compared
         self._earlier = name
         if not name:
             return None
