@@ -33,7 +33,8 @@ _CAUSES = (
     *("firewall-rules-not-seen", "ip-group-not-seen", "parent-policy-not-seen", "hub-not-seen", "next-hop-outside"),
     *("next-hop-unresolved", "next-hop-stale", "next-hop-unreachable", "next-hop-unknown-type", "route-tag-unknown"),
     *("bgp-default-possible", "wan-route-unknown", "firewall-forced-tunnel", "forwarding-off"),
-    *("appliance-inbound-denied", "appliance-no-egress", "firewall-no-public-ip", "tag-unknown", "gateway-route"),
+    *("appliance-inbound-denied", "appliance-no-egress", "firewall-no-public-ip", "firewall-no-snat"),
+    *("tag-unknown", "gateway-route"),
     *("appliance", "rules-unknown"),
 )
 

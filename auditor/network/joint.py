@@ -468,7 +468,7 @@ class Joint:
         private = rules.never_translated(firewall) & addresses
         denied = ruling.held(DENY, NAMED) & addresses
         allowed = ruling.held(ALLOW) & addresses
-        if private:
+        if private & allowed:
             self.note("firewall-no-snat")
         if rules.threat_intelligence(firewall):
             self.note("threat-intelligence")

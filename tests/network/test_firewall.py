@@ -419,6 +419,18 @@ def test_addresses_the_firewall_takes_for_private(ranges, expected):
     assert found.risk == "none" or expected["smtp"] != "blocked"
 
 
+@pytest.mark.parametrize(("rules", "action"), [((allow_25(),), "mend-snat-ranges"), ((), "allow-in-firewall")])
+def test_what_to_mend_where_nothing_is_translated(rules, action):
+    """Case 62: who must send needs the ranges mended, in the policy they stand in; where no rule lets it out, the rule
+    comes first."""
+    world = HubSpoke(*rules)
+    world.tenant.config, world.vm["tags"] = '[intent]\ntag = "send"\n', {"send": "true"}
+    world.policy["properties"]["snat"] = {"privateRanges": [DEFAULT]}
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", action_code=action, action_target=world.policy["id"])
+    assert ("firewall-no-snat" in found.reasons) is bool(rules)
+
+
 def test_private_ranges_of_a_classic_firewall():
     """Case 62: a classic firewall keeps them in additionalProperties, as one text."""
     world = HubSpoke()

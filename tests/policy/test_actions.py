@@ -39,6 +39,7 @@ GATES = ("", "admin-rule", "nic-nsg", "subnet-nsg", "route", "egress", "firewall
         ("blocked", "subnet-nsg", "blocked", "sender", "rules-deny", "allow-in-rule"),
         ("blocked", "subnet-nsg", "allowed", "unknown", "rules-deny", "no-action"),
         ("blocked", "firewall", "allowed", "sender", "firewall-denies", "allow-in-firewall"),
+        ("blocked", "firewall", "allowed", "sender", "firewall-no-snat", "mend-snat-ranges"),
         ("blocked", "firewall", "allowed", "sender", "firewall-no-public-ip", "give-egress"),
         ("blocked", "route", "", "sender", "route-none", "fix-route"),
         ("blocked", "route", "", "sender", "appliance-inbound-denied", "check-appliance"),
