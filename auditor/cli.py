@@ -400,6 +400,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     sys.unraisablehook = _unraisable
     remember_environment(os.environ)
+    configure("info", "text")  # until the settings are known
     with _errors():
         try:
             app()
