@@ -61,8 +61,10 @@ class Job:
         self._telemetry: telemetry.Telemetry = telemetry.Silent()
         self._place: place.Place
         self._opened = self._alone = False
-        self._earlier = ""
-        self._previous: Run | None = None
+        self._kept: Path | None = None
+        self._bases: dict[str, str] = {}
+        self._runs: dict[str, Run | None] = {}
+        self._last = ""
         self._baseline: Run | None = None
 
     def __enter__(self) -> Self:
@@ -110,7 +112,7 @@ class Job:
         report = result.report
         if self._baseline:
             report = replace(report, changes=self._since(self._baseline, report), baseline=self._baseline.source)
-        changes = self._since(self._previous, report)
+        changes = self._since(self._runs.get(self._last), report)
         words = Words.load(config.report.lang).tagged(config.intents.tag)
         self._describe(report, changes)
         with self.phase("write"):
@@ -121,7 +123,7 @@ class Job:
             run, where = self._published(folder)
         record.report, record.output = run, where
         self._say(report, words)
-        self._tell(report, changes, words)
+        self._tell(report, words)
         self._tidy(run)
         record.end("finished", exit_code)
         self._note(run)
@@ -141,49 +143,41 @@ class Job:
             return self._place.publish(folder)
         except AuditorError as error:
             record.end("failed", error.exit_code, redact(str(error)))
-            files.replace(folder / RECORD, record.encoded())
+            self._kept = folder
             raise
 
     # ---- what it is compared with
 
     def _read_earlier(self) -> None:
-        """The baseline and the last run. Both before the scan: a live one takes the place of the last snapshot.
-
-        What is told stands in the report: where no other baseline is named the last run is that, too.
+        """The last run, the baseline, and what each receiver was told last. All before the scan: a live one takes the
+        place of the last snapshot. What is told stands in the report: where no baseline is named the last run is it.
         """
         config = self._config
-        if _compares(config):
-            self._previous = self._last()
-        self._record.compared = self._previous.source if self._previous else ""
+        self._last = self._place.last() if _compares(config) else ""
+        owed = _owed(self._place.read(self._last, RECORD)) if self._last else {}
+        self._bases = {to: owed.get(to, self._last) for to in notify.receivers(config.notify)}
+        self._runs = {name: self._read(name) for name in {self._last, *self._bases.values()} if name}
+        self._record.owed = self._bases
         where = config.report.baseline
         if where in ("", LATEST):
-            self._baseline = self._previous
+            self._baseline = self._runs.get(self._last)
             return
         with place.baseline(where, config, self._environ) as path:
             self._baseline = load_run(path, config, config.policy.edition)
         if str(path) != where:
             self._baseline = replace(self._baseline, source=where)
 
-    def _last(self) -> Run | None:
-        """The last run of which all were told, None where there is none or it cannot be compared with."""
-        name = self._place.last()
-        if name and self._config.notify.wanted:
-            earlier = _decoded(self._place.read(name, RECORD))
-            if not earlier.told:
-                logger.warning("not all were told of the run %s: what it found is told again", name)
-                name = earlier.compared
-        self._earlier = name
-        if not name:
-            return None
+    def _read(self, name: str) -> Run | None:
+        """A run at the place, None where it cannot be compared with."""
         try:
             with TemporaryDirectory() as folder:
                 found = self._place.fetch(name, Path(folder))
                 if found is None:
-                    logger.warning("the last run, %s, left no report.json: there is nothing to compare with", name)
+                    logger.warning("the run %s left no report.json: there is nothing to compare with", name)
                     return None
                 return replace(load_run(found, self._config, self._config.policy.edition), source=name)
         except AuditorError as error:
-            logger.warning("the last run, %s, cannot be compared with: %s", name, error)
+            logger.warning("the run %s cannot be compared with: %s", name, error)
             return None
 
     def _since(self, old: Run | None, report: Report) -> Sequence[Change] | None:
@@ -203,10 +197,12 @@ class Job:
         record.subscriptions = tuple(facts.subscription_id for facts in report.subscriptions)
         record.coverage = counted(row.status for row in report.coverage)
         record.gaps, record.vms = len(report.gaps), len(report.findings)
-        record.smtp = counted(finding.smtp for finding in report.findings)
-        record.risk = counted(finding.risk for finding in report.findings)
+        counting = [finding for finding in report.findings if not finding.suppressed]
+        record.suppressed = record.vms - len(counting)
+        record.smtp = counted(finding.smtp for finding in counting)
+        record.risk = counted(finding.risk for finding in counting)
         record.changes = None if changes is None else counted(change.change for change in changes)
-        vms = Counter((finding.subscription_id.lower(), finding.risk) for finding in report.findings)
+        vms = Counter((finding.subscription_id.lower(), finding.risk) for finding in counting)
         unread = Counter(row.subscription_id.lower() for row in report.coverage if row.status != "read")
         documents: Counter[str] = Counter()
         for row in report.coverage:
@@ -223,26 +219,31 @@ class Job:
             }
             logger.info("subscription %s judged", facts.subscription_id, extra=event)
 
-    def _tell(self, report: Report, changes: Sequence[Change] | None, words: Words) -> None:
-        """Tells who is to be told, unless nothing changed."""
+    def _tell(self, report: Report, words: Words) -> None:
+        """Tells who is to be told, unless nothing changed since each was told last."""
         config, record = self._config.notify, self._record
-        if not config.wanted or (changes is not None and not changes):
-            record.told = True
+        if not config.wanted:
             return
         with self.phase("tell"):
             figures = summary(report, words)
-            told = message.of_report(
-                report,
-                figures,
-                changes,
-                words,
-                first=not self._earlier,
-                top=config.top,
-                place=record.output,
-                run_id=record.run_id,
-            )
-            record.messages = notify.send(config, told, self._environ)
-            record.told = not any(sent.error for sent in record.messages)
+            for base in dict.fromkeys(self._bases.values()):
+                to = {receiver for receiver, name in self._bases.items() if name == base}
+                changes = self._since(self._runs.get(base), report)
+                if changes is None or changes:
+                    told = message.of_report(
+                        report,
+                        figures,
+                        changes,
+                        words,
+                        first=not base,
+                        since=base if base != self._last else "",
+                        top=config.top,
+                        place=record.output,
+                        run_id=record.run_id,
+                    )
+                    record.messages += notify.send(config, told, self._environ, to)
+        missed = {sent.to for sent in record.messages if sent.error}
+        record.owed = {to: base for to, base in self._bases.items() if to in missed}
 
     def _tidy(self, run: str) -> None:
         """Takes old runs away. The report stands: what cannot be removed is a warning."""
@@ -259,7 +260,7 @@ class Job:
         """This run, the baseline, by whatever path that was named, and what the next run will compare with."""
         baseline = self._config.report.baseline.rstrip("/")
         parts = (Path(baseline).name, Path(baseline).parent.name, Path(baseline).resolve().name)
-        return {run, *parts, "" if self._record.told else self._record.compared}
+        return {run, *parts, *self._record.owed.values()}
 
     def _note(self, run: str) -> None:
         """Writes the record. The report stands, or has failed for another reason: a failure here is a warning."""
@@ -273,18 +274,26 @@ class Job:
         if self._opened:
             self._note("")
         if is_address(self._config.report.output_dir):
-            path = place.work(self._config) / RECORD
-            try:
-                files.replace(path, self._record.encoded())
-            except OSError as error:
-                logger.warning("%s cannot be written: %s", path, error.strerror)
+            self._write(place.work(self._config) / RECORD)
+
+    def _write(self, path: Path) -> None:
+        try:
+            files.replace(path, self._record.encoded())
+        except OSError as error:
+            logger.warning("%s cannot be written: %s", path, error.strerror)
 
     def _say(self, report: Report, words: Words) -> None:
         """What was found: for a person, or as one more line of JSON."""
         record = self._record
         if self._config.log.format == "text":
             show(report, words, record.output)
-        found = {"vms": record.vms, "smtp": record.smtp, "risk": record.risk, "changes": record.changes}
+        found = {
+            "vms": record.vms,
+            "suppressed": record.suppressed,
+            "smtp": record.smtp,
+            "risk": record.risk,
+            "changes": record.changes,
+        }
         event = {"event": "report", "report": record.report, "output": record.output, **found}
         logger.info("report: %s", record.output, extra=event)
 
@@ -316,23 +325,24 @@ class Job:
             told = message.of_failure(
                 said, lang=config.report.lang, run_id=record.run_id, tenant_id=", ".join(config.scope.tenant_ids)
             )
-            record.messages = notify.send(config.notify, told, self._environ)
+            record.messages += notify.send(config.notify, told, self._environ)
+        if self._kept:
+            self._write(self._kept / RECORD)
         if self._alone:  # else the record is that of the run at work there
             self._leave()
 
 
 class _Earlier(Struct, frozen=True):
-    """As much of an earlier run's record as says whom it told; older records say nothing and count as told."""
+    """As much of an earlier run's record as says who missed its message."""
 
-    told: bool = True
-    compared: str = ""
+    owed: dict[str, str] = {}
 
 
-def _decoded(record: bytes | None) -> _Earlier:
+def _owed(record: bytes | None) -> dict[str, str]:
     try:
-        return msgspec.json.decode(record or b"{}", type=_Earlier)
+        return msgspec.json.decode(record or b"{}", type=_Earlier).owed
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Earlier()
+        return {}
 
 
 def check(config: Config, environ: Mapping[str, str]) -> None:

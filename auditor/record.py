@@ -61,9 +61,10 @@ class Said(Struct, frozen=True, kw_only=True):
 class Record(Struct, kw_only=True):
     """The whole file. Times are ISO 8601 in UTC, `phases` are seconds, `coverage` counts listings by how far they went.
 
-    `exit_code` is that of the process, null while it runs. `changes` counts by kind; it is null where there was no run
-    to compare with, and `compared` is that run's name. `messages` say whom the run told; `told` is false until all who
-    are to be told have been, so that the next run tells once more. `removed` are the old runs it took away.
+    `exit_code` is that of the process, null while it runs. Of the `vms` the `suppressed` stand neither in `smtp` nor in
+    `risk`. `changes` counts by kind; it is null where there was no run
+    to compare with. `messages` say whom the run told, and `owed` who is still to be told: what changed since the run of
+    that name, "" where it is everything. `removed` are the old runs it took away.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -87,6 +88,7 @@ class Record(Struct, kw_only=True):
     coverage: dict[str, int] = msgspec.field(default_factory=dict)
     gaps: int = 0
     vms: int = 0
+    suppressed: int = 0
     smtp: dict[str, int] = msgspec.field(default_factory=dict)
     risk: dict[str, int] = msgspec.field(default_factory=dict)
     report: str = ""
@@ -94,9 +96,8 @@ class Record(Struct, kw_only=True):
     files: tuple[Written, ...] = ()
     baseline: str = ""
     changes: dict[str, int] | None = None
-    compared: str = ""
     messages: tuple[Sent, ...] = ()
-    told: bool = False
+    owed: dict[str, str] = msgspec.field(default_factory=dict)
     removed: tuple[str, ...] = ()
     config: tuple[Said, ...] = ()
 

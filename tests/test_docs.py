@@ -23,7 +23,7 @@ from tests.pages import BLOCKS, TASKS, TEXT, Block, commands
 from tests.program import FIXTURES, ROOT, rows
 
 UNPACKED = {"python3", "/opt/auditor/bin/pip", "/opt/auditor/bin/auditor"}
-OTHERS = {"az", "azurite-blob", "docker", "journalctl", "jq", "kubectl", "openssl", "systemctl"}
+OTHERS = {"az", "azurite-blob", "docker", "journalctl", "jq", "kubectl", "openssl", "systemctl", "systemd-run"}
 SHELL = {"cat", "cp", "export", "install"}
 TASKS_WITH_COMMANDS = [page for page in TASKS if any(b.page == page and b.lang == "sh" for b in BLOCKS)]
 

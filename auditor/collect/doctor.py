@@ -215,12 +215,12 @@ def needed(kind: str) -> str:
 
 def text(examination: Examination) -> Iterator[str]:
     """The lines for a terminal."""
+    yield "report      would reach its place" if not examination.obstacles else "report      would not reach its place:"
+    yield from (f"  {_printable(obstacle)}" for obstacle in examination.obstacles)
     for number, diagnosis in enumerate(examination.tenants):
         if number:
             yield ""
         yield from map(_printable, _diagnosis_text(diagnosis))
-    for obstacle in examination.obstacles:
-        yield f"the report: {_printable(obstacle)}"
 
 
 def _diagnosis_text(diagnosis: Diagnosis) -> Iterator[str]:

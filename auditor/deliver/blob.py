@@ -89,12 +89,19 @@ class Blobs:
         self._client: ContainerClient
 
     def __enter__(self) -> Self:
-        self._run(self._open())
+        try:
+            self._run(self._open())
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._runner.run(self._stack.aclose())
         self._runner.close()
 

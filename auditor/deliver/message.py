@@ -52,6 +52,7 @@ def of_report(
     words: Words,
     *,
     first: bool,
+    since: str = "",
     top: int,
     place: str,
     run_id: str,
@@ -59,7 +60,8 @@ def of_report(
     """The message about a report that is not as the last one.
 
     `changes` is None where there was no run to compare with, which is not the same as no changes: it is the `first` at
-    its place, or the last one cannot be read.
+    its place, or the last one cannot be read. `since` names the run they are counted from where that is an earlier one,
+    as messages have not arrived meanwhile.
     """
     labels = Labels.load(report.lang)
     said = labels.text
@@ -67,7 +69,8 @@ def of_report(
         lead = said("message_first" if first else "message_anew")
         title = said("message_title", what=said("message_figures", count=figures.vms))
     else:
-        lead, title = "", said("message_title", what=said("message_changed", count=len(changes)))
+        what = said("message_owed" if since else "message_changed", count=len(changes), run=since)
+        lead, title = said("message_missed") if since else "", said("message_title", what=what)
     if report.gaps:
         lead = f"{lead} {said('page_incomplete', count=len(report.gaps))} {_unread(report, labels)}".strip()
     tiles = (

@@ -4,7 +4,7 @@ get theirs, and the exit code stays what the report makes it."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
 from msgspec import Struct
@@ -30,15 +30,25 @@ def check(notify: Notify, environ: Mapping[str, str]) -> None:
     """UsageError where a secret that the config names is not there or cannot be one; to be asked before a long run."""
     for hook in notify.webhooks:
         if not webhook.is_address(secret(hook.url, environ)):
-            raise UsageError(f"notify: {hook.url} holds no address; expected https://…")
+            raise UsageError(f"notify: {hook.url} does not hold an address that begins with https://")
     if notify.mail and notify.mail.password:
         secret(notify.mail.password, environ)
 
 
-def send(notify: Notify, message: Message, environ: Mapping[str, str]) -> tuple[Sent, ...]:
-    """Sends the message every way there is, and says what became of each."""
+def receivers(notify: Notify) -> tuple[str, ...]:
+    """What those are called who get messages."""
+    hooks = [hook.name or f"{hook.kind} webhook {number}" for number, hook in enumerate(notify.webhooks, 1)]
+    return (*hooks, *([f"mail through {notify.mail.host}"] if notify.mail else ()))
+
+
+def send(
+    notify: Notify, message: Message, environ: Mapping[str, str], only: Collection[str] | None = None
+) -> tuple[Sent, ...]:
+    """Sends the message to all, or to these `only`, and says what became of each."""
     sent = []
-    for to, way in _ways(notify, message, environ):
+    for to, way in zip(receivers(notify), _ways(notify, message, environ), strict=True):
+        if only is not None and to not in only:
+            continue
         try:
             way()
         except AuditorError as error:
@@ -50,12 +60,12 @@ def send(notify: Notify, message: Message, environ: Mapping[str, str]) -> tuple[
     return tuple(sent)
 
 
-def _ways(notify: Notify, message: Message, environ: Mapping[str, str]) -> Iterator[tuple[str, Callable[[], None]]]:
-    for number, hook in enumerate(notify.webhooks, 1):
+def _ways(notify: Notify, message: Message, environ: Mapping[str, str]) -> Iterator[Callable[[], None]]:
+    for hook in notify.webhooks:
 
         def posted(url: str = hook.url, kind: cards.Kind = hook.kind) -> None:
             webhook.post(secret(url, environ), cards.body(kind, message), environ)
 
-        yield hook.name or f"{hook.kind} webhook {number}", posted
+        yield posted
     if notify.mail:
-        yield f"mail through {notify.mail.host}", partial(mail.send, notify.mail, message, environ)
+        yield partial(mail.send, notify.mail, message, environ)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -153,6 +154,7 @@ class Container:
         kept = [record.parent for record in self.folder.glob(f"*/{folders.RECORD}") if not record.parent.is_symlink()]
         for folder in sorted(kept):
             logger.warning("the report that was kept in %s is delivered now", folder)
+            _settle(folder / folders.RECORD)
             self.publish(folder)
 
     def _fetch_history(self) -> None:
@@ -213,7 +215,12 @@ def check(config: Config) -> None:
 
 
 def reach(config: Config, environ: Mapping[str, str]) -> None:
-    """AuditorError where the container that the config names cannot be read; nothing is written to see that."""
+    """AuditorError where the container that the config names cannot be read, or its folder not be made; nothing is
+    written to see that."""
+    folder = work(config).absolute()
+    there = next(above for above in (folder, *folder.parents) if above.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise AuditorError(f"{folder} cannot be written")
     if is_address(config.report.output_dir):
         with _blobs(Address.parse(config.report.output_dir), config, environ) as blobs:
             blobs.last()
@@ -243,6 +250,13 @@ def _blobs(address: Address, config: Config, environ: Mapping[str, str]) -> Iter
 
     with Blobs(address, CollectOptions.of(config), environ) as blobs:
         yield blobs
+
+
+def _settle(record: Path) -> None:
+    """The record of a run whose report comes late: the process has failed, and the report is there."""
+    said = msgspec.json.decode(record.read_bytes())
+    said |= {"state": "finished", "error": f"delivered by a later run. {said.get('error', '')}"}
+    files.replace(record, msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
 
 
 def _fetched(blobs: Blobs, run: str, into: Path) -> Path | None:

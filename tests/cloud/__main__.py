@@ -19,7 +19,9 @@ from tests.cloud.throttling import Throttling
 
 def main() -> None:
     """Serve until nobody asks any more."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cloud", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.cloud", description=__doc__.partition(":")[0] + ". Runs until its stdin ends."
+    )
     parser.add_argument("snapshot", nargs="?", help="a snapshot directory to serve")
     parser.add_argument("--many", nargs=2, type=int, metavar=("SUBSCRIPTIONS", "VMS"), help="plain VMs, made up")
     parser.add_argument("--latency", type=float, default=0, help="seconds before each answer")
