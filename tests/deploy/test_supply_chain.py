@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import zipfile
 from email import message_from_bytes
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,27 @@ def test_everything_installed_is_pinned():
     plain = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
     installed = closure(["auditor"], ("dev",)) | closure(["auditor"], ("test",))
     assert {name: version for name, version in installed.items() if name != "auditor" and name not in plain} == {}
+
+
+def test_what_the_tests_import_comes_with_the_extra_that_the_readme_names():
+    """`pip install '.[test]'` is enough for every test: nothing rests on what else an environment happens to hold."""
+    named = {
+        name.partition(".")[0]
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for name in (
+            [alias.name for alias in node.names] if isinstance(node, ast.Import)
+            else [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        )
+    } - {*sys.stdlib_module_names, "auditor", "tests", "fixtures"}  # fmt: skip
+    brought = closure(["auditor"], ("test",)).keys()
+    sources = packages_distributions()
+    lacking = {
+        name for name in named
+        if brought.isdisjoint(re.sub(r"[-_.]+", "-", each).lower() for each in sources.get(name, ()))
+    }  # fmt: skip
+    assert {"pytest", "kubernetes_validate"} <= named
+    assert lacking == set()
 
 
 def test_licences_are_allowed():
