@@ -6,6 +6,7 @@ And what tests of several rooms deliver to.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,9 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from tests.deliver.azurite import Azurite
     from tests.deliver.servers import Hook, Relay
+
+# What is started in the background of a script ignores Ctrl-C, and so would all that the tests start to interrupt it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROFILES = {"ci": 500, "nightly": 20_000}
 

@@ -14,11 +14,12 @@ PROGRAM = Path(sys.executable).parent / "auditor"
 
 
 def shell(home: Path, *command: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user with this home and a bash for a shell."""
+    """Run a command as a user with this home does from a bash, which is how the program tells what shell it is for."""
     environment = {
         "HOME": str(home), "SHELL": "/bin/bash", "PATH": f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}", **more,
     }  # fmt: skip
-    return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
+    typed = (shutil.which("bash") or pytest.skip("no bash"), "-c", '"$0" "$@"; exit $?', *command)
+    return subprocess.run(typed, env=environment, cwd=home, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
