@@ -234,15 +234,15 @@ def doctor(
     from auditor.job import obstacles
 
     found = look.examine(CollectOptions.each(settings.config))
-    if not role:
-        found = replace(found, obstacles=obstacles(settings.config, os.environ))
     if role:
         missing = look.missing_role(found)
         if missing is None:
             print("auditor: no role is missing", file=sys.stderr)
         else:
             _print_json(missing)
-    elif as_json:
+        raise typer.Exit(0 if found.complete else _INCOMPLETE)
+    found = replace(found, obstacles=obstacles(settings.config, os.environ))
+    if as_json:
         _print_json(found)
     else:
         for line in look.text(found):

@@ -66,6 +66,7 @@ class Job:
         self._runs: dict[str, Run | None] = {}
         self._last = ""
         self._baseline: Run | None = None
+        self._changes: dict[int, Sequence[Change]] = {}
 
     def __enter__(self) -> Self:
         """Checks all that can be checked beforehand, and reads what the run will be compared with.
@@ -183,9 +184,9 @@ class Job:
     def _since(self, old: Run | None, report: Report) -> Sequence[Change] | None:
         if old is None:
             return None
-        if old is self._baseline and report.changes is not None:
-            return report.changes
-        return changes_between(old, run_of(report))
+        if id(old) not in self._changes:  # a run lives as long as the job
+            self._changes[id(old)] = changes_between(old, run_of(report))
+        return self._changes[id(old)]
 
     # ---- what is said of it
 

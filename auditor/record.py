@@ -62,9 +62,9 @@ class Record(Struct, kw_only=True):
     """The whole file. Times are ISO 8601 in UTC, `phases` are seconds, `coverage` counts listings by how far they went.
 
     `exit_code` is that of the process, null while it runs. Of the `vms` the `suppressed` stand neither in `smtp` nor in
-    `risk`. `changes` counts by kind; it is null where there was no run
-    to compare with. `messages` say whom the run told, and `owed` who is still to be told: what changed since the run of
-    that name, "" where it is everything. `removed` are the old runs it took away.
+    `risk`. `changes` counts by kind; it is null where there was no run to compare with. `messages` say whom the run
+    told, and `owed` who is still to be told: what changed since the run of that name, "" where it is everything.
+    `removed` are the old runs it took away.
     """
 
     schema_version: int = SCHEMA_VERSION

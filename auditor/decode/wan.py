@@ -109,14 +109,8 @@ class HubWire(Wire):
 
 def hub(w: HubWire, t: r.Tenant) -> None:
     p = w.properties
-    sources = (
-        p.vpn_gateway,
-        p.express_route_gateway,
-        p.p2s_vpn_gateway,
-        p.bgp_connections,
-        p.security_partner_provider,
-    )
-    learns = any(sources)
+    gateways = (p.vpn_gateway, p.express_route_gateway, p.p2s_vpn_gateway)
+    learns = any((*gateways, p.bgp_connections, p.security_partner_provider))
     t.hubs.setdefault(key(w.id), r.Hub(w.id, ref(p.virtual_wan), ref(p.azure_firewall), learns))
     if not p.virtual_wan:
         # A Route Server is a virtual hub without a virtual WAN; its IP configurations may be a child listing.

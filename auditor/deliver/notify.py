@@ -9,7 +9,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from auditor.config import Notify
+from auditor.config import Notify, Webhook
 from auditor.deliver import cards, mail, webhook
 from auditor.deliver.message import Message
 from auditor.deliver.secrets import secret
@@ -37,8 +37,7 @@ def check(notify: Notify, environ: Mapping[str, str]) -> None:
 
 def receivers(notify: Notify) -> tuple[str, ...]:
     """What those are called who get messages."""
-    hooks = [hook.name or f"{hook.kind} webhook {number}" for number, hook in enumerate(notify.webhooks, 1)]
-    return (*hooks, *([f"mail through {notify.mail.host}"] if notify.mail else ()))
+    return tuple(to for to, _ in _ways(notify))
 
 
 def send(
@@ -46,11 +45,11 @@ def send(
 ) -> tuple[Sent, ...]:
     """Sends the message to all, or to these `only`, and says what became of each."""
     sent = []
-    for to, way in zip(receivers(notify), _ways(notify, message, environ), strict=True):
+    for to, way in _ways(notify):
         if only is not None and to not in only:
             continue
         try:
-            way()
+            way(message, environ)
         except AuditorError as error:
             logger.error("the message to %s was not sent: %s", to, error, extra={"event": "message-failed"})
             sent.append(Sent(to=to, cause=message.cause, error=str(error)))
@@ -60,12 +59,12 @@ def send(
     return tuple(sent)
 
 
-def _ways(notify: Notify, message: Message, environ: Mapping[str, str]) -> Iterator[Callable[[], None]]:
-    for hook in notify.webhooks:
-
-        def posted(url: str = hook.url, kind: cards.Kind = hook.kind) -> None:
-            webhook.post(secret(url, environ), cards.body(kind, message), environ)
-
-        yield posted
+def _ways(notify: Notify) -> Iterator[tuple[str, Callable[[Message, Mapping[str, str]], None]]]:
+    for number, hook in enumerate(notify.webhooks, 1):
+        yield hook.name or f"{hook.kind} webhook {number}", partial(_post, hook)
     if notify.mail:
-        yield partial(mail.send, notify.mail, message, environ)
+        yield f"mail through {notify.mail.host}", partial(mail.send, notify.mail)
+
+
+def _post(hook: Webhook, message: Message, environ: Mapping[str, str]) -> None:
+    webhook.post(secret(hook.url, environ), cards.body(hook.kind, message), environ)

@@ -47,17 +47,15 @@ class FirewallRules:
             made = self._lists[shared] = LineList(chosen, DENY)
         return made
 
-    def never_translated(self, firewall: Firewall) -> AddressSet:
-        """Public destinations the firewall takes for private: it does not translate the source and they get lost."""
-        policy = self._tenant.firewall_policies.get(key(firewall.policy))
-        ranges = (policy.private_ranges if policy else ()) or firewall.private_ranges
-        known = [s for s in (self._tags.resolve(text, V4) for text in ranges) if s is not None]
-        return AddressSet.union(known) & PUBLIC[V4]
+    def never_translated(self, firewall: Firewall) -> tuple[AddressSet, str]:
+        """Public destinations the firewall takes for private: it does not translate the source and they get lost.
 
-    def translated_by(self, firewall: Firewall) -> str:
-        """The id of the policy or the firewall whose private ranges count."""
+        Also the id of the policy or the firewall whose private ranges count.
+        """
         policy = self._tenant.firewall_policies.get(key(firewall.policy))
-        return policy.id if policy and policy.private_ranges else firewall.id
+        said = policy if policy and policy.private_ranges else firewall
+        known = [s for s in (self._tags.resolve(text, V4) for text in said.private_ranges) if s is not None]
+        return AddressSet.union(known) & PUBLIC[V4], said.id
 
     def threat_intelligence(self, firewall: Firewall) -> bool:
         """Whether threat intelligence drops some destinations before any rule."""

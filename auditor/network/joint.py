@@ -465,7 +465,8 @@ class Joint:
             return self.nothing, self.nothing, (), ""
         rules = self.shared.firewall_rules
         ruling = rules.lines(firewall).decide(self.source, _NO_GROUPS, VnetTag.private())
-        private = rules.never_translated(firewall) & addresses
+        untranslated, ranges_of = rules.never_translated(firewall)
+        private = untranslated & addresses
         denied = ruling.held(DENY, NAMED) & addresses
         allowed = ruling.held(ALLOW) & addresses
         if private & allowed:
@@ -477,7 +478,7 @@ class Joint:
         self._excerpt(ruling)
         self._unresolved(ruling, addresses)
         best = ruling.decider(addresses - private, ALLOW) or (None if allowed else ruling.decider(addresses, DENY))
-        rule = best.id if best else rules.translated_by(firewall) if private & allowed else ""
+        rule = best.id if best else ranges_of if private & allowed else ""
         if not rule and ruling.names:
             rule = self._named_rule(way)
         return denied | private, ruling.held(UNDECIDED) & addresses, ruling.names, rule or firewall.id

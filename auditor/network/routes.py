@@ -9,7 +9,7 @@ Sources: "Azure virtual network traffic routing", "Diagnose a virtual machine ro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -199,7 +199,8 @@ class Routes:
         if unresolved:
             parts = tuple(_doubt(p, unresolved) for p in parts)
         if longer:
-            parts = tuple(_doubt_bgp(p, why, table) for p in parts)
+            strong = {c.id for c in user if c.overrides}
+            parts = tuple(_doubt_bgp(p, why, strong) for p in parts)
         return RouteView(
             self._merge(parts, internet, bits),
             internet,
@@ -233,16 +234,12 @@ class Routes:
             label = f"{name_of(table.id) if table else ''}/{route.name} {route.prefix}"
             if found is None:
                 unresolved.append((route, hop))
-            elif not is_tag(route.prefix):
-                made.append(_Candidate(found, _length(route.prefix), _USER, hop, route.id, label, route.bgp_override))
-            else:
-                made += [
-                    _Candidate(
-                        addresses, length, _USER + _tag_rank(route.prefix), hop, route.id, label, route.bgp_override
-                    )
-                    for length, addresses in _by_length(self._tags.prefixes(route.prefix), bits)
-                ]
-        tags = [c for c in made if c.rank]
+                continue
+            tag = is_tag(route.prefix)
+            rank = _USER + _tag_rank(route.prefix) if tag else _USER
+            spaces = _by_length(self._tags.prefixes(route.prefix), bits) if tag else [(_length(route.prefix), found)]
+            made += [_Candidate(s, length, rank, hop, route.id, label, route.bgp_override) for length, s in spaces]
+        tags = any(c.rank for c in made)
         return [replace(c, inferred=True) if tags and _tied(c, made) else c for c in made], unresolved
 
     def _learned(self, vnet: VirtualNetwork, bits: int) -> Iterator[_Candidate]:
@@ -298,8 +295,7 @@ class Routes:
                     hop = self._beyond_gateway(vnet, text, row.hop_ips)
                 label = f"effective {row.source} {row.name or text}"
                 where = f"{nic}/effectiveRouteTable"
-                overrides = rank == _USER and row.bgp_override
-                made[rank].append(_Candidate(space, _length(text), rank + tie, hop, where, label, overrides))
+                made[rank].append(_Candidate(space, _length(text), rank + tie, hop, where, label, row.bgp_override))
         return made[_USER], made[_BGP], made[_SYSTEM]
 
     def _beyond_gateway(self, vnet: VirtualNetwork | None, prefix: str, ips: tuple[str, ...]) -> Hop:
@@ -362,15 +358,15 @@ def _doubt(part: RoutePart, unresolved: list[tuple[Route, Hop]]) -> RoutePart:
     return part
 
 
-def _doubt_bgp(part: RoutePart, why: str, table: RouteTable | None) -> RoutePart:
-    """A default route may have been learned; a more specific one may have, even beside a user route."""
+def _doubt_bgp(part: RoutePart, why: str, strong: Collection[str]) -> RoutePart:
+    """A default route may have been learned; a more specific one may have, even beside a user route, unless that is one
+    of the `strong` ones, which override it."""
     if part.hop.kind == UNKNOWN:
         return part
     if not part.id and why:
         hop = Hop(UNKNOWN, reasons=("bgp-default-possible",), gap=f"learned-routes {why}")
         return replace(part, hop=hop, id=why)
-    overriding = {r.id for r in table.routes if r.bgp_override} if table else set()
-    if part.id in overriding:
+    if part.id in strong:
         return part
     return replace(part, hop=replace(part.hop, reasons=(*part.hop.reasons, "bgp-more-specific-possible")))
 

@@ -11,6 +11,7 @@ intent", the Virtual WAN FAQ.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -76,11 +77,14 @@ class VirtualWan:
         own = self._tenant.hubs.get(key(connection.hub)) if connection else None
         if own is None:
             return False
-        others = (h for h in self._tenant.hubs.values() if h is not own and key(h.wan) == key(own.wan))
-        return any(self._internet_policy(h) or self._static_default(h) for h in others)
+        return any(hub is not own and key(hub.wan) == key(own.wan) for hub in self._with_default)
 
-    def _static_default(self, hub: Hub) -> bool:
-        return any(_DEFAULT in route.destinations for t in self._tables.get(key(hub.id), ()) for route in t.routes)
+    @cached_property
+    def _with_default(self) -> list[Hub]:
+        """Hubs that have a default route, by a policy for the Internet or a static route."""
+        static = {key(t.hub) for tables in self._tables.values() for t in tables for route in t.routes
+                  if _DEFAULT in route.destinations}  # fmt: skip
+        return [hub for hub in self._tenant.hubs.values() if key(hub.id) in static or self._internet_policy(hub)]
 
     def internet_security_off(self, vnet: VirtualNetwork) -> bool:
         """Whether the spoke's connection keeps the hub's default route away although the hub has one."""
