@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import socket
+
 import pytest
 
 from auditor.errors import AuditorError
@@ -35,3 +38,16 @@ def test_a_proxy_that_refuses_is_an_error_without_its_password(collected, caplog
         with pytest.raises(AuditorError, match="407") as raised:
             collected(server)
     assert "planted" not in str(raised.value) + caplog.text
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_proxy_that_stops_leaves_nothing_open():
+    """A tunnel in use and one that was not asked for yet end with the proxy, so that no later test finds them."""
+    with socket.create_server(("127.0.0.1", 0)) as host:
+        with proxy() as between:
+            tunnel, idle = (socket.create_connection(("127.0.0.1", between.port), timeout=10) for _ in range(2))
+            tunnel.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % host.getsockname()[1])
+            assert tunnel.recv(100).startswith(b"HTTP/1.1 200")
+        with tunnel, idle:
+            assert (tunnel.recv(100), idle.recv(100)) == (b"", b"")
+    gc.collect()
