@@ -147,8 +147,9 @@ COLUMNS: tuple[Column[Finding], ...] = (
     Column(key="gaps", width=40, separator="; "),
     Column(key="trail", width=80),
     Column(key="scanned_at", kind="time", width=17, make=lambda _, context: context.scanned_at),
+    Column(key="suppressed", width=40),
 )
-"""`vms.csv`, in the contract's order."""
+"""`vms.csv`: the contract's columns in its order, then what was added to them."""
 
 NIC_COLUMNS: tuple[Column[NicRow], ...] = (
     Column(key="subscription_id", kind="id", width=38, source="finding.subscription_id"),

@@ -47,19 +47,15 @@ def summary(report: Report, words: Words) -> Figures:
 
 def figures(report: Report, todo: Sequence[Action]) -> Figures:
     """The figures of a run whose actions are known already."""
-    findings = report.findings
+    counting = [finding for finding in report.findings if not finding.suppressed]
     names = _names(report)
     smtp: Counter[str] = Counter()
     path: Counter[str] = Counter()
     smtp_by_risk: ByRisk = {}
     path_by_risk: ByRisk = {}
     subscription_by_risk: ByRisk = {name: dict.fromkeys(RISKS, 0) for name in names.values()}
-    unneeded = senders = held = via = hidden = 0
-    cube = Counter((_axes(finding), bool(finding.suppressed)) for finding in findings)
-    for ((identity, verdict, risk, way, intent, firewall), suppressed), count in cube.items():
-        if suppressed:
-            hidden += count
-            continue
+    unneeded = senders = held = via = 0
+    for (identity, verdict, risk, way, intent, firewall), count in Counter(map(_axes, counting)).items():
         smtp[verdict] += count
         path[way] += count
         via += count * (firewall in ("yes", "partly"))
@@ -70,7 +66,7 @@ def figures(report: Report, todo: Sequence[Action]) -> Figures:
         path_by_risk.setdefault(way, dict.fromkeys(RISKS, 0))[risk] += count
         subscription_by_risk[names[identity.lower()]][risk] += count
     return Figures(
-        vms=len(findings),
+        vms=len(report.findings),
         subscriptions=len(names),
         smtp=dict(smtp),
         risk={risk: sum(line[risk] for line in smtp_by_risk.values()) for risk in RISKS},
@@ -82,8 +78,8 @@ def figures(report: Report, todo: Sequence[Action]) -> Figures:
         senders=senders,
         senders_held=held,
         via_firewall=via,
-        firewalls=len({f.firewall_id.lower() for f in findings if f.firewall_id and not f.suppressed}),
-        suppressed=hidden,
+        firewalls=len({f.firewall_id.lower() for f in counting if f.firewall_id}),
+        suppressed=len(report.findings) - len(counting),
         suppressions_expired=sum(entry.state == "expired" for entry in report.suppressions),
         gaps=len(report.gaps),
         actions=tuple(todo),

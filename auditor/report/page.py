@@ -74,7 +74,6 @@ _VM_COLUMNS: tuple[Column[Finding], ...] = (
     ),
     Column(key="command", make=_command),
     Column(key="action_target", kind="id", label="target"),
-    Column(key="suppressed"),
 )
 _STEP_COLUMNS: tuple[Column[Step], ...] = (
     Column(key="gate", kind="code"),

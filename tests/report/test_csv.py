@@ -41,7 +41,7 @@ def test_a_file_for_each_table(tmp_path):
     folder = written(tmp_path, report([]), "csv")
     assert sorted(path.stem for path in folder.iterdir()) == sorted(FILES)
     assert (folder / "vms.csv").read_text().startswith("subscription_id,subscription,")
-    assert (folder / "vms.csv").read_bytes().endswith(b",scanned_at\r\n")
+    assert (folder / "vms.csv").read_bytes().endswith(b",scanned_at,suppressed\r\n")
 
 
 def test_lines_end_as_the_rfc_says(tmp_path):
