@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from msgspec import Struct
@@ -134,39 +134,16 @@ class Joint:
         names = firewall_gate.names
         if outcome == UNKNOWN and names:
             self.gaps.extend(f"fqdn {name}" for name in names)
-        possible = allowed | unknown
-        slices = tuple(
-            Slice(
-                s.addresses & possible,
-                s.path,
-                s.kind,
-                s.label,
-                not (s.addresses & unknown),
-                s.firewall_id,
-                s.appliances,
-            )
-            for s in paths
-            if s.addresses & possible or (names and outcome == RESTRICTED and s.firewall_id)
-        )
         path, detail = headline(paths)
-        firewall_id = next((s.firewall_id for s in paths if s.firewall_id), "")
         direct = any(w.path == DIRECT for _, w in self.ways)
-        leg = next((w for _, w in self.ways if w.egress_id), None)
-        view = self.place.view
+        leg = None if direct else next((w for _, w in self.ways if w.egress_id), None)
         asked = self._admin_rules_asked()
-        if not asked and self.shared.may_have_admin_rules(subscription_of(self.nic.id)):
-            self.note("admin-rules-not-asked")
-        if view.effective:
-            self.note("effective-routes-used")
-        if view.differs:
-            self.note("effective-differs")
-        if path == "mixed":
-            self.note("mixed-paths")
+        self._notes_of_sight(path, asked)
         return Egress(
             path=path,
             path_detail=detail or self._route_label(),
             via_azure_firewall=via(paths),
-            firewall_id=firewall_id,
+            firewall_id=next((s.firewall_id for s in paths if s.firewall_id), ""),
             rules=rules_code,
             rules_decided_by=rules_by,
             firewall_rules=firewall_code,
@@ -177,12 +154,12 @@ class Joint:
             internet=self.everything,
             allowed=allowed,
             unknown=unknown,
-            slices=slices,
+            slices=tuple(_narrowed(paths, allowed | unknown, unknown, names if outcome == RESTRICTED else ())),
             paths=paths,
             names=names,
             allowed_names=self._shown(allowed, names) if outcome == RESTRICTED else (),
-            egress_id=leg.egress_id if leg and not direct else "",
-            egress_ip=leg.egress_ip if leg and not direct else "",
+            egress_id=leg.egress_id if leg else "",
+            egress_ip=leg.egress_ip if leg else "",
             reasons=tuple(dict.fromkeys(self.reasons)),
             gaps=tuple(dict.fromkeys(self.gaps)),
             steps=tuple(self.steps),
@@ -196,6 +173,17 @@ class Joint:
         answers = self.tenant.effective_nsgs.get(key(self.nic.id), ())
         seen = self.place.subnet is None or self.place.admin is not None
         return seen or any(answer.gate == "admin-rule" for answer in answers)
+
+    def _notes_of_sight(self, path: str, admin_rules_asked: bool) -> None:
+        """What was asked of Azure and what was not, and ways that differ by destination."""
+        if not admin_rules_asked and self.shared.may_have_admin_rules(subscription_of(self.nic.id)):
+            self.note("admin-rules-not-asked")
+        if self.place.view.effective:
+            self.note("effective-routes-used")
+        if self.place.view.differs:
+            self.note("effective-differs")
+        if path == "mixed":
+            self.note("mixed-paths")
 
     def note(self, *reasons: str, gap: str = "") -> None:
         self.reasons.extend(reasons)
@@ -520,6 +508,17 @@ class Joint:
         if len(missing.spans) < len(allowed.spans):
             return (f"Internet except {' '.join(_first(missing, most))}", *names)
         return (*_first(allowed, most), *names)
+
+
+def _narrowed(
+    paths: tuple[Slice, ...], possible: AddressSet, unknown: AddressSet, names: tuple[str, ...]
+) -> Iterator[Slice]:
+    """The ways as far as packets may take them; through a firewall also those to destinations known by name alone."""
+    for way in paths:
+        addresses = way.addresses & possible
+        if addresses or (names and way.firewall_id):
+            known = not (way.addresses & unknown)
+            yield Slice(addresses, way.path, way.kind, way.label, known, way.firewall_id, way.appliances)
 
 
 def _first(addresses: AddressSet, most: int) -> list[str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
-from functools import partial
-from threading import Thread
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
+
+from tests.loopback import serving
 
 
 class Proxy:
@@ -47,24 +46,14 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 def proxy(user: str = "") -> Iterator[Proxy]:
     """A proxy while the context lasts; what is connected through it then is cut."""
     made = Proxy(user)
-    started: Future[Callable[[], object]] = Future()
+    connections: list[asyncio.Task[None]] = []
 
-    async def run() -> None:
-        stopped = asyncio.Event()
-        connections: list[asyncio.Task[None]] = []
+    async def open_port(stack: AsyncExitStack) -> int:
         server = await asyncio.start_server(
             lambda *streams: connections.append(asyncio.create_task(made.handle(*streams))), "127.0.0.1", 0
         )
-        made.port = server.sockets[0].getsockname()[1]
-        started.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, stopped.set))
-        await stopped.wait()
-        server.close()
+        stack.callback(server.close)
+        return int(server.sockets[0].getsockname()[1])
 
-    thread = Thread(target=lambda: asyncio.run(run()), daemon=True)
-    thread.start()
-    stop = started.result(timeout=30)
-    try:
+    with serving(open_port) as made.port:
         yield made
-    finally:
-        stop()
-        thread.join()

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 from typing import Any
-
-from aiohttp import web
 
 from auditor.model.finding import Gap
 from auditor.snapshot import Snapshot
 from tests.cloud import certificates
 from tests.cloud.endpoint import AUDIENCE, CLIENT_ID, CLIENT_SECRET, TENANT_ID, Endpoint
 from tests.cloud.lists import Lists
+from tests.loopback import open_site, serving, tls
 
 
 class Server:
@@ -50,9 +45,7 @@ def serve(documents: Iterable[bytes], gaps: Iterable[Gap] = (), **options: Any) 
     endpoint = Endpoint(Lists(documents, gaps), **options)
     with TemporaryDirectory() as folder:
         authority, chain = certificates.make(Path(folder))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chain)
-        with _listening(endpoint, context) as port:
+        with serving(partial(open_site, application=endpoint.application(), context=tls(chain))) as port:
             yield Server(endpoint, f"https://127.0.0.1:{port}", authority)
 
 
@@ -62,28 +55,3 @@ def serve_snapshot(path: str | Path, **options: Any) -> Iterator[Server]:
     snapshot = Snapshot.open(path)
     with serve((document for _, _, document in snapshot.documents()), snapshot.gaps(), **options) as server:
         yield server
-
-
-@contextmanager
-def _listening(endpoint: Endpoint, context: ssl.SSLContext) -> Iterator[int]:
-    """The port of 127.0.0.1 that the endpoint answers on while the context lasts."""
-    started: Future[tuple[int, Callable[[], object]]] = Future()
-
-    async def run() -> None:
-        stopped = asyncio.Event()
-        runner = web.AppRunner(endpoint.application(), access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context, backlog=1024).start()
-        loop = asyncio.get_running_loop()
-        started.set_result((runner.addresses[0][1], partial(loop.call_soon_threadsafe, stopped.set)))
-        await stopped.wait()
-        await runner.cleanup()
-
-    thread = Thread(target=lambda: asyncio.run(run()), daemon=True)
-    thread.start()
-    port, stop = started.result(timeout=30)
-    try:
-        yield port
-    finally:
-        stop()
-        thread.join()

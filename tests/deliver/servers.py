@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-
-def tls(chain: Path) -> ssl.SSLContext:
-    """The server's side."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
-    return context
+from tests.loopback import open_site, serving, tls
 
 
 @dataclass
@@ -86,7 +78,7 @@ def relay(chain: Path, *, starttls: bool = True) -> Iterator[Relay]:
         stack.callback(server.close)
         return int(server.sockets[0].getsockname()[1])
 
-    with _serving(open_port) as found.port:
+    with serving(open_port) as found.port:
         yield found
 
 
@@ -114,37 +106,8 @@ def hook(chain: Path, path: str = "/workflows/pl4nted-webhook-token") -> Iterato
     """An address over HTTPS while the context lasts; its path is a secret."""
     found = Hook()
 
-    async def open_port(stack: AsyncExitStack) -> int:
-        application = web.Application()
-        application.router.add_post("/{path:.*}", found.answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls(chain)).start()
-        return int(runner.addresses[0][1])
-
-    with _serving(open_port) as port:
+    application = web.Application()
+    application.router.add_post("/{path:.*}", found.answer)
+    with serving(partial(open_site, application=application, context=tls(chain))) as port:
         found.url = f"https://127.0.0.1:{port}{path}?sig=pl4nted-signature"
         yield found
-
-
-@contextmanager
-def _serving(open_port: Callable[[AsyncExitStack], Awaitable[int]]) -> Iterator[int]:
-    """The port of a server that runs in a thread of its own while the context lasts."""
-    started: Future[tuple[int, Callable[[], object]]] = Future()
-
-    async def serve() -> None:
-        async with AsyncExitStack() as stack:
-            stopped = asyncio.Event()
-            port = await open_port(stack)
-            started.set_result((port, partial(asyncio.get_running_loop().call_soon_threadsafe, stopped.set)))
-            await stopped.wait()
-
-    thread = Thread(target=lambda: asyncio.run(serve()), daemon=True)
-    thread.start()
-    port, stop = started.result(30)
-    try:
-        yield port
-    finally:
-        stop()
-        thread.join(30)
