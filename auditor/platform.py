@@ -7,15 +7,17 @@ a part is `restricted`, else the platform's verdict decides. Destinations that l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from auditor.model.ids import subscription_of
 from auditor.network.gates import BLOCKED, OPEN, RESTRICTED, UNKNOWN, Slice
 from auditor.network.joint import Egress
 from auditor.policy.editions import judge
 from auditor.policy.facts import PolicyVerdict, SubscriptionFacts
-from auditor.policy.observed import apply_observed
+from auditor.policy.observed import SOURCE, apply_observed
 
 EDITIONS = ("2018-11", "2025-07")
 CONDITIONAL = "conditional"
@@ -25,6 +27,7 @@ _SEVERITY = (
     *("blocked-self-serve", "blocked-request", "blocked-via-csp", "blocked"),
 )
 _LEVELS = ("low", "medium", "high")
+_NSGS = ("nic-nsg", "subnet-nsg")
 
 # The reason that best explains why a network gate decides, first that applies.
 _CAUSES = (
@@ -100,14 +103,13 @@ class Platform:
             if found is None:
                 return None
             sender, path = found
-            verdict = judge(edition, sender.facts, path, restarted=sender.restarted)
-            verdicts.append(apply_observed(verdict, sender.allow_port_25_out, path)[0])
+            verdicts.append(_observed(sender, path, partial(_of_appliance, edition, path))[0])
         return max(verdicts, key=lambda v: _SEVERITY.index(v.verdict), default=None)
 
     def _join(self, egress: Egress, sender: Sender) -> Outcome:
         ways = egress.slices or tuple(s for s in egress.paths if s.path != "none")
         editions = tuple(_worst(self.verdict(e, w, sender) for w in ways) for e in EDITIONS)
-        observed = [self._observe(self.verdict(self._edition, w, sender), w, sender) for w in ways]
+        observed = [self._observe(w, sender) for w in ways]
         reasons = list(egress.reasons)
         if any(differs for _, differs in observed):
             reasons.append("observed-differs")
@@ -131,10 +133,9 @@ class Platform:
             cause=_cause(egress, decided_by, chosen),
         )
 
-    def _observe(self, verdict: PolicyVerdict, way: Slice, sender: Sender) -> tuple[PolicyVerdict, bool]:
-        if way.kind != "direct":
-            return verdict, False
-        return apply_observed(verdict, sender.allow_port_25_out, way.path)
+    def _observe(self, way: Slice, sender: Sender) -> tuple[PolicyVerdict, bool]:
+        path = way.path if way.kind == "direct" else way.kind
+        return _observed(sender, path, partial(self.verdict, self._edition, way))
 
     def _settle(self, egress: Egress, verdicts: list[str]) -> tuple[str, str, list[Slice], bool]:
         """(smtp, deciding gate, ways that get through, whether the platform lets only some ways through)."""
@@ -169,9 +170,31 @@ class Platform:
             caps.append("medium")
         if not egress.admin_rules_asked and smtp != BLOCKED:
             caps.append("medium")
+        if decided_by in _NSGS and "admin-rules-not-asked" in egress.reasons:
+            caps.append("medium")  # an AlwaysAllow would go past what an NSG denies
+        if smtp == RESTRICTED and egress.unknown:
+            caps.append("medium")
         if smtp != BLOCKED or decided_by == "platform":
             caps += [v.confidence for v in verdicts]
         return min(caps, key=_LEVELS.index)
+
+
+def _observed(sender: Sender, path: str, judged: Callable[[Sender], PolicyVerdict]) -> tuple[PolicyVerdict, bool]:
+    """The verdict with the NIC's own flag, and whether they contradict.
+
+    Where the flag still says no to an exemption that the VM should have taken with a restart, it has not taken it.
+    """
+    flag = sender.allow_port_25_out
+    verdict, differs = apply_observed(judged(sender), flag, path)
+    if flag is False and sender.restarted and SOURCE in verdict.sources:
+        waiting = judged(replace(sender, restarted=False))
+        if waiting.verdict == "restart-needed":
+            return apply_observed(waiting, flag, path)[0], differs
+    return verdict, differs
+
+
+def _of_appliance(edition: str, path: str, sender: Sender) -> PolicyVerdict:
+    return judge(edition, sender.facts, path, restarted=sender.restarted)
 
 
 def _worst(verdicts: Iterable[PolicyVerdict]) -> PolicyVerdict | None:

@@ -211,6 +211,21 @@ def test_an_exemption_and_the_platforms_own_word(flag, expected):
     assert not wrong(flagged(world, flag).finding(), platform=expected, exemption="granted")
 
 
+@pytest.mark.parametrize("shown_by", ["deallocated", "created-since"])
+def test_an_exemption_that_the_platform_does_not_know_yet(shown_by):
+    """A flag that still says no, though the VM should have taken its exemption with a restart: it has not, and the row
+    says that the two differ."""
+    world = flagged(exempt(offer(Lone(), PAYG, AFTER), "granted", "2026-05-01"), False)
+    if shown_by == "created-since":
+        world.vm["properties"]["timeCreated"] = "2026-08-01T00:00:00Z"
+    else:
+        world.vm["properties"]["instanceView"]["statuses"][-1]["code"] = "PowerState/deallocated"
+    found = world.finding()
+    assert not wrong(found, platform="restart-needed", platform_2025_07="allowed", smtp="conditional")
+    assert not wrong(found, platform_observed="blocked", action_code="deallocate-and-start", confidence="medium")
+    assert "observed-differs" in found.reasons
+
+
 # ---- whose word on the offer
 
 

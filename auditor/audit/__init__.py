@@ -166,7 +166,8 @@ class Audit:
             if sight.outcome.smtp in (OPEN, RESTRICTED, CONDITIONAL, UNKNOWN):
                 same = sight.nic is first.nic
                 result.reasons.append("secondary-ip-configuration" if same else "secondary-nic-can-send")
-                if result.smtp == BLOCKED:
+                more = result.smtp == RESTRICTED and sight.outcome.allowed_to != result.allowed_to
+                if result.smtp == BLOCKED or more:
                     result.unsettle(f"guest-routing {sight.nic.id}")
         for nic_id in missing:
             result.reasons.append("nic-not-seen")

@@ -64,7 +64,7 @@ class Result(Struct):
 
     def unsettle(self, gap: str) -> None:
         """Another interface may send: what the primary one says is not the whole answer."""
-        self.smtp, self.decided_by, self.confidence = UNKNOWN, "visibility", "low"
+        self.smtp, self.decided_by, self.confidence, self.allowed_to = UNKNOWN, "visibility", "low", ()
         self.gaps.append(gap)
 
 

@@ -65,10 +65,11 @@ def _next_hop(case: _Case) -> str:
 
 def _firewall(case: _Case) -> str:
     """The policy that denies: a parent, the firewall's own, or the firewall itself where it is a classic one."""
-    owner, denied, _ = case.sight.egress.firewall_rule.partition("/ruleCollectionGroups/")
+    egress, firewalls = case.sight.egress, case.tenant.firewalls
+    owner, denied, _ = egress.firewall_rule.partition("/ruleCollectionGroups/")
     if denied:
         return owner
-    firewall = case.tenant.firewalls.get(key(case.sight.egress.firewall_id))
+    firewall = firewalls.get(key(egress.firewall_rule)) or firewalls.get(key(egress.firewall_id))
     return (firewall.policy or firewall.id) if firewall else case.vm.id
 
 

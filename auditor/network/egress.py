@@ -9,7 +9,7 @@ are alike in these.
 from __future__ import annotations
 
 from auditor.model.addresses import EMPTY, PUBLIC, V4, address
-from auditor.model.ids import key
+from auditor.model.ids import key, parent_of
 from auditor.model.resources import IpConfiguration, Nic, Tenant, VirtualMachine
 from auditor.network.firewall import FirewallRules
 from auditor.network.gateways import Gateways
@@ -98,12 +98,15 @@ class Network:
 
     def _make_place(self, subnet_id: str, bits: int) -> Place:
         subnet = self._tenant.subnets.get(key(subnet_id))
+        vnet_id = subnet.vnet if subnet else parent_of(subnet_id)
+        admin_rules = self._admin_rules(vnet_id, bits)
         if subnet is None:
             view = RouteView((), PUBLIC[bits], VnetTag(EMPTY[bits], PUBLIC[bits]))
-            return Place(None, view, (), (), None, None, "", {})
+            lists = [admin_rules] if admin_rules is not None else []
+            asks = any(lines.asks_source for lines in lists)
+            return Place(None, vnet_id, view, (), tuple(lists), admin_rules, None, "", {}, asks_source=asks)
         view = self._routes.of(subnet, bits)
         ways = tuple((part, self._ways.of(subnet, part.hop, bits)) for part in view.parts)
-        admin_rules = self._admin_rules(subnet.vnet, bits)
         own = self._nsg(subnet.nsg, bits) if subnet.nsg else None
         lists = [lines for lines in (admin_rules, own) if lines is not None]
         for _, way in ways:
@@ -111,11 +114,11 @@ class Network:
                 lists.append(self._firewall_rules.lines(way.firewall))
             lists += [i.lines for appliance in way.inbound for i in appliance if i.lines is not None]
         hops = frozenset(ip for part in view.parts for ip in part.hop.ips)
-        vnet = self._tenant.vnets.get(key(subnet.vnet))
+        vnet = self._tenant.vnets.get(key(vnet_id))
         past = vnet is not None and bits == V4 and self._wan.internet_security_off(vnet)
         reasons = ("hub-internet-security-off",) if past else ()
         asks = any(lines.asks_source for lines in lists)
-        return Place(subnet, view, ways, tuple(lists), admin_rules, own, subnet.nsg, {}, hops, reasons, asks)
+        return Place(subnet, vnet_id, view, ways, tuple(lists), admin_rules, own, subnet.nsg, {}, hops, reasons, asks)
 
     def _nsg(self, nsg_id: str, bits: int) -> LineList | None:
         asked = (key(nsg_id), bits)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from auditor.model.addresses import EMPTY, V4, AddressSet
 from auditor.model.finding import Step
@@ -63,9 +64,10 @@ class Egress(Struct, frozen=True):
 
 
 class Place(Struct):
-    """What all NICs of a subnet share."""
+    """What all NICs of a subnet share; of a subnet that was not read, what its id says."""
 
     subnet: Subnet | None
+    vnet: str
     view: RouteView
     ways: tuple[tuple[RoutePart, Way], ...]
     lists: tuple[LineList, ...]  # every list whose ruling may hang on the source address
@@ -113,9 +115,7 @@ class Joint:
         self.groups = groups
         self.outbound = outbound
         self.bits = configuration.version
-        self.ways = tuple(
-            (part, _LOOP if configuration.private_ip in part.hop.ips else way) for part, way in place.ways
-        )
+        self.ways = tuple((part, _past(configuration.private_ip, part, way)) for part, way in place.ways)
         self.everything = place.view.internet
         self.nothing = EMPTY[self.bits]
         self.reasons: list[str] = list(place.reasons)
@@ -127,8 +127,8 @@ class Joint:
         if self.place.subnet is None:
             self.note("subnet-not-seen", gap=f"subnets of {self.nic.id}")
         rules, rules_code, rules_by = self._rules()
-        gates = [*rules, *self._routes()]
-        paths, firewall_gate, firewall_code, firewall_rule = self._firewalls()
+        gates = [*rules, *self._routes(self._left(rules))]
+        paths, firewall_gate, firewall_code, firewall_rule = self._firewalls(self._left(gates))
         gates.append(firewall_gate)
         outcome, decided_by, decided_id, allowed, unknown = settle(gates, self.everything)
         names = firewall_gate.names
@@ -169,10 +169,9 @@ class Joint:
         )
 
     def _admin_rules_asked(self) -> bool:
-        """Whether Azure told which security admin rules hold; without a subnet there is nobody to ask."""
+        """Whether Azure told which security admin rules hold."""
         answers = self.tenant.effective_nsgs.get(key(self.nic.id), ())
-        seen = self.place.subnet is None or self.place.admin is not None
-        return seen or any(answer.gate == "admin-rule" for answer in answers)
+        return self.place.admin is not None or any(answer.gate == "admin-rule" for answer in answers)
 
     def _notes_of_sight(self, path: str, admin_rules_asked: bool) -> None:
         """What was asked of Azure and what was not, and ways that differ by destination."""
@@ -190,13 +189,17 @@ class Joint:
         if gap:
             self.gaps.append(gap)
 
+    def _left(self, gates: list[Gate]) -> AddressSet:
+        """The destinations that these gates do not deny."""
+        return self.everything - AddressSet.union((gate.denied for gate in gates), self.bits)
+
     # ---- rules
 
     def _rules(self) -> tuple[list[Gate], str, str]:
         """The three rule gates, their joint code and the id of the rule that decides."""
         lists = self._lists()
         gates: list[Gate] = []
-        passing, allowed = self.everything, self.nothing
+        passing, allowed, left = self.everything, self.nothing, self.everything
         bypassed = self.nothing  # where an AlwaysAllow may hold, so that no NSG's Deny is certain
         bypass: Ruling | None = None
         deciders: dict[str, Ruling] = {}
@@ -217,9 +220,11 @@ class Joint:
             self._unresolved(ruling, own_doubt & passing)
             if bypass is not None:
                 self._unresolved(bypass, held & bypassed)
-            decider = ruling.decider(passing, DENY) or ruling.decider(passing, ALLOW) or ruling.decider(passing, ALWAYS)
+            arriving = passing & left or passing  # a rule for what an earlier gate denies decides nothing
+            decider = next(filter(None, (ruling.decider(arriving, access) for access in (DENY, ALLOW, ALWAYS))), None)
             gates.append(Gate(gate, decider.id if decider else resource_id, denied, undecided))
-            self._rule_notes(gate, ruling, resource_id, denied, undecided, passing, lines)
+            self._rule_notes(gate, ruling, resource_id, denied, undecided, arriving, lines)
+            left = left - denied
             always = ruling.held(ALWAYS)
             if gate == "admin-rule":
                 bypass, bypassed = ruling, ruling.doubtful(ALWAYS)
@@ -240,7 +245,7 @@ class Joint:
         place, nic = self.place, self.nic
         found: dict[str, tuple[LineList | None, str]] = {}
         if place.admin is not None:
-            found["admin-rule"] = (place.admin, place.subnet.vnet if place.subnet else "")
+            found["admin-rule"] = (place.admin, place.vnet)
         if nic.nsg:
             found["nic-nsg"] = (self.own, nic.nsg)
         if place.subnet is None:
@@ -280,7 +285,7 @@ class Joint:
         resource_id: str,
         denied: AddressSet,
         undecided: AddressSet,
-        passing: AddressSet,
+        arriving: AddressSet,
         lines: LineList,
     ) -> None:
         if ruling.source_ports:
@@ -292,10 +297,11 @@ class Joint:
             if without.held(DENY) != ruling.held(DENY):
                 self.note("virtualnetwork-tag-holds-default-route")
                 self.inferred = True
-        outcome = "deny" if passing <= denied else "partial" if denied else "unknown" if undecided else "allow"
-        decider = ruling.decider(passing, *((DENY,) if denied else (ALLOW, ALWAYS, PASS)))
+        refused, doubted = denied & arriving, undecided & arriving
+        outcome = "deny" if arriving <= refused else "partial" if refused else "unknown" if doubted else "allow"
+        decider = ruling.decider(arriving, *((DENY,) if refused else (ALLOW, ALWAYS, PASS)))
         if decider and decider.id:
-            what = f" deny {self._briefly(decider.addresses & passing)}" if outcome == "partial" else ""
+            what = f" deny {self._briefly(decider.addresses & arriving)}" if outcome == "partial" else ""
             self.steps.append(Step(gate, outcome, decider.id, decider.label + what))
         elif gate != "admin-rule":
             self.steps.append(Step(gate, outcome, resource_id, name_of(resource_id)))
@@ -338,38 +344,37 @@ class Joint:
 
     # ---- routes and outbound
 
-    def _routes(self) -> list[Gate]:
-        denied: dict[str, list[AddressSet]] = {"route": [], "egress": []}
+    def _routes(self, left: AddressSet) -> list[Gate]:
+        """The gates of routes and outbound method; `left` is what the rules leave, where their deciders are found."""
+        denied: dict[str, list[tuple[AddressSet, str]]] = {"route": [], "egress": []}
         undecided: dict[str, list[AddressSet]] = {"route": [], "egress": []}
-        ids = {"route": "", "egress": ""}
         if self.place.subnet is None:
             undecided["route"].append(self.everything)
         for part, way in self.ways:
             self._route_step(part, way)
-            gate, decided = way.blocked, way.id or part.id
+            gate, decided = way.blocked, part.id or way.id
             if way.path == DIRECT:
-                gate = "egress" if self.outbound.path == "none" else ""
-                decided = self.outbound.decided
+                gate, decided = "egress" if self.outbound.path == "none" else "", self.outbound.decided
                 if self.outbound.path == "unknown":
                     undecided["egress"].append(part.addresses)
             elif way.unknown:
                 undecided["route"].append(part.addresses)
-            denied["route"].append(way.lost & part.addresses)
+            elif gate == "egress":
+                decided = way.id or part.id
+            denied["route"].append((way.lost & part.addresses, way.id))
             undecided["route"].append(way.elsewhere & part.addresses)
-            if way.lost & part.addresses:
-                ids["route"] = ids["route"] or way.id
             if gate:
-                denied[gate].append(part.addresses)
-                ids[gate] = ids[gate] or (decided if gate == "egress" else part.id or decided)
+                denied[gate].append((part.addresses, decided))
             shut, doubtful, closed_by = self._inbound(part, way)
-            denied["route"].append(shut)
+            denied["route"].append((shut, closed_by))
             undecided["route"].append(doubtful)
-            if shut:
-                ids["route"] = ids["route"] or closed_by
-        return [
-            Gate(g, ids[g], AddressSet.union(denied[g], self.bits), AddressSet.union(undecided[g], self.bits))
-            for g in ("route", "egress")
-        ]
+        gates = []
+        for name, found in denied.items():
+            together = AddressSet.union((addresses for addresses, _ in found), self.bits)
+            by = _decider(found, left)
+            gates.append(Gate(name, by, together, AddressSet.union(undecided[name], self.bits)))
+            left = left - together
+        return gates
 
     def _route_step(self, part: RoutePart, way: Way) -> None:
         self.note(*way.reasons)
@@ -402,7 +407,7 @@ class Joint:
                     maybe |= passing
                     self.note("nsg-not-seen", gap=f"networkSecurityGroups {inbound.id}")
                     continue
-                ruling = inbound.lines.decide(self.source, _NO_GROUPS, inbound.vnet)
+                ruling = inbound.lines.decide(self.source, self.groups, inbound.vnet)
                 if not closed_by and ruling.held(DENY) & passing:
                     closed_by = inbound.id
                 denied |= ruling.held(DENY) & passing
@@ -420,20 +425,23 @@ class Joint:
 
     # ---- firewalls
 
-    def _firewalls(self) -> tuple[tuple[Slice, ...], Gate, str, str]:
-        """The slices by path, the firewall's gate, its code and the deciding rule."""
+    def _firewalls(self, left: AddressSet) -> tuple[tuple[Slice, ...], Gate, str, str]:
+        """The slices by path, the firewall's gate, its code and the rule that decides over what is `left` to it."""
         denied, unknown = self.nothing, self.nothing
         names: tuple[str, ...] = ()
-        asked, rule = self.nothing, ""
+        asked = self.nothing
+        deciders: list[tuple[AddressSet, str]] = []
         slices = []
         for part, way in self.ways:
             slices.append(self._slice(part, way))
             if way.firewall is None:
                 continue
             asked |= part.addresses
-            refused, undecided, hosts, rule_id = self._firewall(way, part.addresses)
+            refused, undecided, hosts, rule_id = self._firewall(way, part.addresses, left)
             denied, unknown = denied | refused, unknown | undecided
-            names, rule = (*names, *hosts), rule or rule_id
+            names = (*names, *hosts)
+            deciders.append((refused, rule_id))
+        rule = _decider(deciders, left)
         if self.place.subnet is None:
             slices.append(Slice(self.everything, "unknown", "unknown", "subnet not read", False))
         code = ""
@@ -447,16 +455,21 @@ class Joint:
             self.steps.append(Step("firewall", code, rule, _tail(rule) + what))
         return tuple(slices), Gate("firewall", rule, denied, unknown, names), code, rule
 
-    def _firewall(self, way: Way, addresses: AddressSet) -> tuple[AddressSet, AddressSet, tuple[str, ...], str]:
+    def _firewall(
+        self, way: Way, addresses: AddressSet, left: AddressSet
+    ) -> tuple[AddressSet, AddressSet, tuple[str, ...], str]:
+        """What the firewall denies of these addresses and what it may, the hosts it knows by name, and the decider."""
         firewall = way.firewall
         if firewall is None:
             return self.nothing, self.nothing, (), ""
         rules = self.shared.firewall_rules
         ruling = rules.lines(firewall).decide(self.source, _NO_GROUPS, VnetTag.private())
         untranslated, ranges_of = rules.never_translated(firewall)
-        private = untranslated & addresses
+        # Without translation nothing comes back from the Internet; what a tunnel takes elsewhere may do without.
+        private = self.nothing if way.unknown else (untranslated & addresses) - way.elsewhere
         denied = ruling.held(DENY, NAMED) & addresses
-        allowed = ruling.held(ALLOW) & addresses
+        arriving = addresses & left or addresses
+        allowed = ruling.held(ALLOW) & arriving
         if private & allowed:
             self.note("firewall-no-snat")
         if rules.threat_intelligence(firewall):
@@ -465,7 +478,7 @@ class Joint:
             self.note("firewall-fqdn")
         self._excerpt(ruling)
         self._unresolved(ruling, addresses)
-        best = ruling.decider(addresses - private, ALLOW) or (None if allowed else ruling.decider(addresses, DENY))
+        best = ruling.decider(arriving - private, ALLOW) or (None if allowed else ruling.decider(arriving, DENY))
         rule = best.id if best else ranges_of if private & allowed else ""
         if not rule and ruling.names:
             rule = self._named_rule(way)
@@ -510,6 +523,17 @@ class Joint:
         return (*_first(allowed, most), *names)
 
 
+def _past(own: str, part: RoutePart, way: Way) -> Way:
+    """A way for packets of the appliance itself: back to it, or only some flows where it is one of several hops."""
+    if set(part.hop.ips) == {own}:
+        return _LOOP
+    if own not in part.hop.ips or way.blocked:
+        return way
+    reasons = tuple(dict.fromkeys(("mixed-paths", *_LOOP.reasons, *way.reasons)))
+    gaps = tuple(dict.fromkeys((f"next-hop {' '.join(part.hop.ips)}", *way.gaps)))
+    return replace(way, path="mixed", kind="unknown", unknown=True, reasons=reasons, gaps=gaps)
+
+
 def _narrowed(
     paths: tuple[Slice, ...], possible: AddressSet, unknown: AddressSet, names: tuple[str, ...]
 ) -> Iterator[Slice]:
@@ -519,6 +543,11 @@ def _narrowed(
         if addresses or (names and way.firewall_id):
             known = not (way.addresses & unknown)
             yield Slice(addresses, way.path, way.kind, way.label, known, way.firewall_id, way.appliances)
+
+
+def _decider(found: list[tuple[AddressSet, str]], left: AddressSet) -> str:
+    """The id of the first that denies something of what is left to it, else the first id of all."""
+    return next((id for denied, id in found if id and denied & left), "") or next((id for _, id in found if id), "")
 
 
 def _first(addresses: AddressSet, most: int) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.arm import Json, admin_rule, rule, rule_id, subnet
-from tests.network.world import EXCHANGE, OPEN, Lone, deciders, wrong
+from tests.arm import Json, admin_rule, route, rule, rule_id, subnet
+from tests.network.world import DEFAULT, EXCHANGE, OPEN, Lone, deciders, wrong
 
 NO_SMTP, SMTP = rule("no-smtp", 100, "Deny"), rule("smtp", 100, "Allow")
 NETWORK_GROUP = {
@@ -78,12 +78,40 @@ def test_an_empty_list_applies_nothing():
 
 
 def test_a_network_that_was_not_asked():
-    """Where the list was not asked for there may be rules: the row is less sure and says why, unless it is blocked."""
+    """Where the list was not asked for there may be rules: the row is less sure and says why."""
     world = Lone()
     assert not wrong(world.finding(), smtp="open", confidence="medium")
     assert "admin-rules-not-asked" in world.finding().reasons
-    world.guard(NO_SMTP)
+
+
+def test_a_deny_that_an_always_allow_may_go_past():
+    """Case 48: an NSG's Deny is sure only where no AlwaysAllow can come before it; a dropped route is sure anyway."""
+    world = Lone()
+    guard = world.guard(NO_SMTP)
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", rules_decided_by=rule_id(guard, "no-smtp"), confidence="medium")
+    assert "admin-rules-not-asked" in found.reasons
+    world.tenant.admin_rules(world.vnet)
     assert not wrong(world.finding(), smtp="blocked", confidence="high")
+    dropped = Lone()
+    dropped.routes(route(DEFAULT, "None"))
+    assert not wrong(dropped.finding(), smtp="blocked", decided_by="route", confidence="high")
+
+
+def test_a_network_that_was_not_read_and_its_admin_rules():
+    """The answer on a network is known by the network's id, which a subnet's id holds: also where neither was read."""
+    world, _, _ = ruled(admin_rule("aa", 10, "AlwaysAllow"), nsg=[NO_SMTP])
+    world.subscription.drop(world.vnet)
+    assert not wrong(world.finding(), smtp="unknown", decided_by="visibility", rules="allow")
+    world, (deny,), _ = ruled(admin_rule("no", 10, "Deny"))
+    world.subscription.drop(world.vnet)
+    assert not wrong(world.finding(), smtp="blocked", decided_by="admin-rule", rules_decided_by=deny)
+    unasked = Lone()
+    unasked.guard(NO_SMTP)
+    unasked.subscription.drop(unasked.vnet)
+    found = unasked.finding()
+    assert not wrong(found, smtp="blocked", decided_by="nic-nsg", confidence="medium")
+    assert "admin-rules-not-asked" in found.reasons
 
 
 def of_managers(*rules: tuple[str, Json], nsg: Sequence[Json] = ()) -> Lone:

@@ -53,6 +53,8 @@ from tests.network.world import (
     Lone,
     allow_25,
     attach,
+    deciders,
+    route_id,
     wrong,
 )
 
@@ -211,6 +213,29 @@ def test_rules_and_firewall_with_nothing_in_common():
     )
 
 
+def test_the_rule_for_what_is_left_decides():
+    """Where one NSG lets only a range out, the other's rule for that range decides, not its larger one for the rest."""
+    world = Lone()
+    world.guard(rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny"))
+    other = world.group.nsg("other", rule("no-mx", 100, "Deny", EXCHANGE), rule("half", 200, "Deny", "128.0.0.0/1"))
+    attach(world.app, networkSecurityGroup=other)
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", decided_by="subnet-nsg", rules_decided_by=rule_id(other, "no-mx"))
+    assert deciders(found, "subnet-nsg") == [("deny", rule_id(other, "no-mx"))]
+
+
+def test_the_route_for_what_is_left_decides():
+    """Of two routes that drop, the one that drops what the NSG lets out decides."""
+    world = Lone()
+    world.guard(rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny"))
+    table = world.routes(route("8.8.8.0/24", "None"), route(EXCHANGE, "None"))
+    assert not wrong(world.finding(), smtp="blocked", decided_by="route")
+    tenant = world.decoded()
+    (vm,), (nic,) = tenant.vms.values(), tenant.nics.values()
+    egress, _ = Network(tenant).judge(vm, nic, nic.configurations[0])
+    assert egress.decided_id == route_id(table, EXCHANGE)
+
+
 def test_rules_and_routes_with_nothing_in_common():
     """The NSG lets out one range, the route drops it: blocked by the route."""
     world = Lone()
@@ -284,6 +309,22 @@ def test_a_secondary_nic_that_can_send():
         (first["id"], True, "azure-firewall", "blocked"),
         (second["id"], False, "public-ip", "open"),
     ]
+
+
+def test_a_secondary_nic_that_reaches_more():
+    """Case 59: a primary NIC that reaches a part says nothing of the rest, if a secondary one may reach it."""
+    world, first, second = with_second_nic(public=True)
+    attach(
+        first, networkSecurityGroup=world.group.nsg("mx", rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny"))
+    )
+    world.table["properties"]["routes"] = []
+    attach(world.app, natGateway=world.nat())
+    found = world.findings()["mx"]
+    assert not wrong(found, smtp="unknown", decided_by="visibility", confidence="low", allowed_to=())
+    assert f"guest-routing {second['id']}" in found.gaps
+    assert [(n.smtp, n.allowed_to) for n in found.nics] == [("restricted", (EXCHANGE,)), ("open", ())]
+    attach(second, networkSecurityGroup=world.group.nsg("no-mx", rule("no", 200, "Deny")))
+    assert not wrong(world.findings()["mx"], smtp="restricted", allowed_to=(EXCHANGE,))
 
 
 def test_a_secondary_nic_without_a_way_out():

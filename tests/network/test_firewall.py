@@ -431,6 +431,63 @@ def test_what_to_mend_where_nothing_is_translated(rules, action):
     assert ("firewall-no-snat" in found.reasons) is bool(rules)
 
 
+@pytest.mark.parametrize("prefix", [DEFAULT, "128.0.0.0/1"])
+def test_what_a_tunnel_takes_need_not_be_translated(prefix):
+    """Cases 62 and 63: not to translate is how a forced tunnel is set up. What the firewall's own route takes elsewhere
+    is not lost for that; what goes straight to the Internet is. Source: "Azure Firewall forced tunneling"."""
+    world = HubSpoke(allow_25())
+    world.policy["properties"]["snat"] = {"privateRanges": [DEFAULT]}
+    table = world.group.route_table("rt-fw", route(prefix, "VirtualNetworkGateway"))
+    attach(world.firewall_subnet, routeTable=table)
+    world.tenant.config, world.vm["tags"] = '[intent]\ntag = "send"\n', {"send": "true"}
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", path="azure-firewall")
+    assert not wrong(found, action_code="check-on-premises", gaps=(f"forced-tunnel {route_id(table, prefix)}",))
+    assert ("firewall-no-snat" in found.reasons) is (prefix != DEFAULT)
+
+
+@pytest.mark.parametrize("child", [allow_25(), allow_25(to="8.8.8.0/24")], ids=["everything", "elsewhere"])
+def test_a_parents_deny_of_what_is_left(child):
+    """Case 18: where the NSG lets only a range out and the parent denies it, the parent decides, whatever the child
+    lets out besides; who must send needs the parent changed."""
+    world = HubSpoke(
+        child,
+        base=lambda g: g.firewall_policy("base", collection("stop", 300, "Deny", network_rule("no-mx", EXCHANGE))),
+    )
+    world.guard(rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny"))
+    world.tenant.config, world.vm["tags"] = '[intent]\ntag = "send"\n', {"send": "true"}
+    found = world.finding()
+    base = world.policy["properties"]["basePolicy"]["id"]
+    decider = f"{base}/ruleCollectionGroups/default/stop/no-mx"
+    assert not wrong(found, smtp="blocked", decided_by="firewall", firewall_rule=decider, action_target=base)
+    assert [i for _, i in deciders(found, "firewall")] == [decider]
+
+
+def test_no_rule_for_what_is_left():
+    """Where no rule is for what the NSG lets out, the firewall's default decides, not a rule for something else."""
+    world = HubSpoke(allow_25(to="8.8.8.0/24"))
+    world.guard(rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny"))
+    assert not wrong(world.finding(), smtp="blocked", decided_by="firewall", firewall_rule=world.firewall["id"])
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_the_firewall_that_denies_of_two(guarded):
+    """Of two firewalls, each with a half of the Internet, the one that denies is named, and its policy is to mend."""
+    world = HubSpoke(allow_25(), routes=(("0.0.0.0/1", FIREWALL_ADDRESS), ("128.0.0.0/1", "10.9.1.4")))
+    second = world.group.vnet("hub-2", "10.9.0.0/16", {"AzureFirewallSubnet": "10.9.1.0/26"})
+    policy = world.group.firewall_policy("policy-2")
+    ip = world.group.public_ip("fw-2-ip", "203.0.113.77")
+    other = world.group.firewall("fw-2", subnet_of(second, "AzureFirewallSubnet"), "10.9.1.4", ip, policy=policy)
+    peer(world.vnet, second)
+    if guarded:
+        world.guard(rule("no", 100, "Deny", "0.0.0.0/1"))
+    world.tenant.config, world.vm["tags"] = '[intent]\ntag = "send"\n', {"send": "true"}
+    found = world.finding()
+    assert not wrong(found, smtp="blocked" if guarded else "restricted", decided_by="firewall")
+    assert found.firewall_rule == other["id"]
+    assert found.action_target == (policy["id"] if guarded else other["id"])
+
+
 def test_private_ranges_of_a_classic_firewall():
     """Case 62: a classic firewall keeps them in additionalProperties, as one text."""
     world = HubSpoke()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import Json, admin_rule, nic_of, part, peer, pool_of, route, rule, rule_id, subnet, subnet_of
+from tests.arm import Json, admin_rule, nic_of, part, peer, pool_of, ref, route, rule, rule_id, subnet, subnet_of
 from tests.network.world import (
     DEFAULT,
     FIREWALL_ADDRESS,
@@ -393,6 +393,20 @@ def test_next_hops_of_different_kinds(other):
     assert any(FIREWALL_ADDRESS in gap and other in gap for gap in found.gaps)
 
 
+def test_an_appliance_among_its_own_next_hops():
+    """§1.4: flows that come back to the appliance itself loop, those that take another next hop do not."""
+    world = Lone(forwarding=True)
+    world.neighbour("nva-2", "10.1.0.9", forwarding=True, public_ip=world.group.public_ip("ip", "203.0.113.1"))
+    world.routes(ecmp("10.1.0.4", "10.1.0.9"))
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", path="mixed")
+    assert "routing-loop" in found.reasons
+    assert found.gaps == ("next-hop 10.1.0.4 10.1.0.9",)
+    alone = Lone(forwarding=True)
+    alone.routes(ecmp("10.1.0.4", "10.1.0.4"))
+    assert not wrong(alone.finding(), smtp="blocked", decided_by="route", path="none")
+
+
 def test_several_appliances_that_all_drop():
     """§1.4: where every next hop drops, so does the route."""
     world = HubSpoke(allow_25(), routes=())
@@ -533,6 +547,26 @@ def test_an_inbound_nsg_that_was_not_read(on):
     found = world.finding()
     assert not wrong(found, smtp="unknown", decided_by="visibility", path="nva")
     assert f"networkSecurityGroups {unread}" in found.gaps
+
+
+@pytest.mark.parametrize(("access", "smtp"), [("Allow", {"conditional", "unknown"}), ("Deny", {"blocked"})])
+def test_an_inbound_rule_for_the_senders_group(access, smtp):
+    """§4.2: a rule of the appliance's NSG may be for application security groups, and the sender is in one."""
+    world = Lone()
+    senders = world.group.asg("senders")
+    world.nic["properties"]["ipConfigurations"][0]["properties"]["applicationSecurityGroups"] = [ref(senders)]
+    outside = part(world.vnet, "subnets", "nva", subnet("10.1.5.0/24"))
+    world.vnet["properties"]["subnets"].append(outside)
+    ours = rule("ours", 100, access, "*", "*", protocol="*", source_groups=[senders], direction="Inbound")
+    rest = rule("rest", 200, "Allow" if access == "Deny" else "Deny", "*", "*", protocol="*", direction="Inbound")
+    guard = world.group.nsg("nva-nsg", ours, rest)
+    attach(outside, networkSecurityGroup=guard)
+    ip = world.group.public_ip("nva-ip", "203.0.113.99")
+    world.group.vm("nva", outside, "10.1.5.4", forwarding=True, public_ip=ip)
+    world.routes(route(DEFAULT, "10.1.5.4"))
+    found = world.finding()
+    assert not wrong(found, smtp=smtp, path="nva")
+    assert (("deny", guard["id"]) in deciders(found, "next-hop")) is (access == "Deny")
 
 
 def test_an_inbound_rule_by_a_tag_nobody_knows():
