@@ -12,6 +12,7 @@ from tests.cloud import Fault, serve
 from tests.cloud.compose import Sub, encoded, many
 from tests.cloud.faults import forbidden, throttled
 from tests.collect.test_live import lines
+from tests.collect.test_throttling import plenty
 
 NSGS = "/networkSecurityGroups"
 FOREVER = 1 << 30
@@ -118,7 +119,7 @@ def test_hundreds_of_throttles_lose_nothing(collected):
 
 def test_a_waiting_request_holds_no_place(collected):
     """With one place only, a throttled list does not hold up the others."""
-    with serve(tenant(), faults=[throttled(NSGS, seconds=1)]) as server:
+    with serve(tenant(), faults=[throttled(NSGS, seconds=1)], throttling=plenty()) as server:
         collected(server, max_concurrency=1)
     addresses = [address for _, address in server.requests]
     first = next(n for n, address in enumerate(addresses) if NSGS in address)
