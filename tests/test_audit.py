@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from auditor.audit import target
 from auditor.model.finding import Finding
 from auditor.policy.actions import Touches, actions
-from tests.arm import PAYG, Group, Json, collection, network_rule, nic_of, route, rule, rule_id
+from tests.arm import PAYG, Group, Json, admin_rule, collection, network_rule, nic_of, route, rule, rule_id
 from tests.network.examples import share
 from tests.network.world import DEFAULT, EXCHANGE, HubSpoke, Lone, World, allow_25, attach, route_id, wrong
 
@@ -245,6 +245,28 @@ def test_the_action_names_what_to_touch():
     opened.tenant.config, opened.vm["tags"] = world.tenant.config, {"send": "false"}
     own = opened.guard(rule("yes", 100, "Allow"))
     assert not wrong(opened.finding(), risk="high", action_target=own["id"])
+
+
+def declared(world: Lone, intent: str) -> Finding:
+    """The finding of a VM whose tag says whether it needs to send."""
+    world.tenant.config += '[intent]\ntag = "send"\n'
+    world.vm["tags"] = {"send": intent}
+    return world.finding()
+
+
+@pytest.mark.parametrize("to", ["*", EXCHANGE])
+def test_the_port_is_closed_where_it_is_open(to):
+    """After an AlwaysAllow no NSG is asked: what can close the port is that admin rule, for the part that it holds,
+    too. One for others, or for private addresses, stands in no NSG's way."""
+    world = Lone()
+    guard = world.guard(rule("no", 100, "Deny"))
+    elsewhere = admin_rule("elsewhere", 5, "AlwaysAllow", "10.0.0.0/8")
+    answer = world.tenant.admin_rules(world.vnet, elsewhere, admin_rule("mail", 10, "AlwaysAllow", to))
+    found = declared(world, "false")
+    assert not wrong(found, action_code="close-port-25", action_target=answer["value"][1]["id"])
+    answer["value"].pop()
+    guard["properties"]["securityRules"] = []
+    assert not wrong(world.finding(), smtp="open", action_code="close-port-25", action_target=guard["id"])
 
 
 def test_every_kind_of_target_is_found():

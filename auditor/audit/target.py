@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from auditor.audit.sight import Result, Sight
+from auditor.model.addresses import PUBLIC, V4, address
 from auditor.model.ids import key
 from auditor.model.resources import Subnet, Tenant, VirtualMachine
+from auditor.network.lines import ALWAYS, VnetTag
+from auditor.network.rules import admin, manager_of
+from auditor.network.tags import Tags
 from auditor.policy.actions import Touches, action
 
 _ANSWER = "/effectiveRouteTable"
@@ -41,9 +45,30 @@ def target_of(
     return _FINDERS[touches](_Case(tenant, subscription, vm, sight))
 
 
-def _nsg(case: _Case) -> str:
+def _filter(case: _Case) -> str:
+    """What can close the port: an admin rule that keeps every NSG out of it, else an NSG, else the subnet without."""
     subnet = case.subnet
-    return case.sight.nic.nsg or (subnet.nsg if subnet else "") or case.sight.configuration.subnet
+    return (
+        _always_allowed_by(case)
+        or case.sight.nic.nsg
+        or (subnet.nsg if subnet else "")
+        or case.sight.configuration.subnet
+    )
+
+
+def _always_allowed_by(case: _Case) -> str:
+    """The id of the security admin rule that always allows TCP 25, "" where the NSGs have their say."""
+    egress = case.sight.egress
+    if "admin-rule-allows" not in egress.reasons:
+        return ""
+    if egress.rules == "allow" and manager_of(egress.rules_decided_by):
+        return egress.rules_decided_by
+    tenant = case.tenant
+    lines = admin(tenant.admin_rules.get(key(_network(case)), ()), Tags(tenant.service_tags, tenant.cloud))
+    source = address(case.sight.configuration.private_ip)
+    ruling = lines.decide(source[0] if source else None, frozenset(), VnetTag.private())
+    opened = ruling.decider(PUBLIC[V4], ALWAYS)
+    return opened.id if opened else ""
 
 
 def _network(case: _Case) -> str:
@@ -87,7 +112,7 @@ def _rule(case: _Case) -> str:
 
 
 _FINDERS: Mapping[Touches, Callable[[_Case], str]] = {
-    "nsg": _nsg,
+    "filter": _filter,
     "network": _network,
     "next-hop": _next_hop,
     "firewall": _firewall,

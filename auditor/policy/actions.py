@@ -11,7 +11,7 @@ from auditor.policy.data import read
 from auditor.policy.facts import Intent
 
 Touches = Literal[
-    "subscription", "vm", "gap", "nsg", "network", "route-table", "rule", "firewall", "next-hop", "egress"
+    "subscription", "vm", "gap", "filter", "network", "route-table", "rule", "firewall", "next-hop", "egress"
 ]  # fmt: skip
 
 
