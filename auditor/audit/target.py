@@ -64,7 +64,7 @@ def _always_allowed_by(case: _Case) -> str:
     if egress.rules == "allow" and manager_of(egress.rules_decided_by):
         return egress.rules_decided_by
     tenant = case.tenant
-    lines = admin(tenant.admin_rules.get(key(_network(case)), ()), Tags(tenant.service_tags, tenant.cloud))
+    lines = admin(tenant.admin_rules.get(key(_network(case)), ()), Tags.of(tenant))
     source = address(case.sight.configuration.private_ip)
     ruling = lines.decide(source[0] if source else None, frozenset(), VnetTag.private())
     opened = ruling.decider(PUBLIC[V4], ALWAYS)

@@ -31,7 +31,7 @@ class Network:
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
-        self.tags = Tags(tenant.service_tags, tenant.cloud)
+        self.tags = Tags.of(tenant)
         self._wan = VirtualWan(tenant)
         self._routes = Routes(tenant, self.tags, Gateways(tenant), self._wan)
         self.outbound = OutboundMethods(tenant)

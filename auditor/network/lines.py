@@ -46,7 +46,8 @@ class Line(Struct, frozen=True):
 
     `accesses` has more than one outcome where the rules that stand here could not be read. `sources` None means any;
     `maybe_sources` are those that it may be for. What is not known is named in a form that `reason_of` tells apart:
-    `unresolved` destinations, `unseen_sources`, and `conditions` that would have to hold besides.
+    `unresolved` destinations, which are among `maybe_destinations` (None: any), `unseen_sources`, and `conditions` that
+    would have to hold besides.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Line(Struct, frozen=True):
     groups: tuple[str, ...] = ()
     vnet: bool = False
     unresolved: tuple[str, ...] = ()
+    maybe_destinations: AddressSet | None = None
     unseen_sources: tuple[str, ...] = ()
     maybe_sources: AddressSet = EMPTY[V4]
     conditions: tuple[str, ...] = ()
@@ -193,8 +195,7 @@ class LineList:
                 source_ports = True
                 if line.accesses == {DENY}:
                     continue  # the client's port is ephemeral: such a Deny stops no one for good
-            definite = line.destinations | vnet.definite if line.vnet else line.destinations
-            possible = vnet.possible if line.vnet else EMPTY[self.bits]
+            definite, possible = self._destinations(line, vnet)
             if line.conditions or line.source_ports or len(line.accesses) > 1 or matches is None:
                 definite, possible = EMPTY[self.bits], definite | possible
             unseen = () if matches else line.unseen_sources  # a source that is known to be meant is no question
@@ -206,6 +207,15 @@ class LineList:
             why = why if access in (UNKNOWN, NAMED) else ()
             parts.append(Part(addresses, access, "", "", why, maybe | {self._last}))
         return Ruling(tuple(parts), self.bits, source_ports, excerpt)
+
+    def _destinations(self, line: Line, vnet: VnetTag) -> tuple[AddressSet, AddressSet]:
+        """What a line holds, and what it may hold besides."""
+        definite = line.destinations | vnet.definite if line.vnet else line.destinations
+        possible = vnet.possible if line.vnet else EMPTY[self.bits]
+        if line.unresolved:
+            among = line.maybe_destinations
+            possible = PUBLIC[self.bits] if among is None else possible | among
+        return definite, possible
 
 
 class AnyOrder(LineList):
@@ -267,7 +277,7 @@ def _take(
             unresolved = reasons if access in (UNKNOWN, NAMED) else ()
             parts.append(Part(hit, access, line.id, line.label, unresolved, maybe | line.accesses))
             addresses = addresses - hit
-        touched = addresses if line.unresolved else addresses & possible
+        touched = addresses & possible
         if touched:
             rest.append((touched, maybe | line.accesses, tuple(dict.fromkeys((*reasons, *why)))))
             addresses = addresses - touched

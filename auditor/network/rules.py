@@ -1,7 +1,7 @@
 """NSGs and security admin rules as lines for TCP 25 from one source.
 
 Sources: "Azure network security groups overview", "How network security groups filter network traffic", "Security
-admin rules in Azure Virtual Network Manager".
+admin rules in Azure Virtual Network Manager", "Using network groups with security admin rules".
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _doubts(rule: Rule, accesses: Mapping[str, str], port: bool | None) -> Itera
 
 def _line(rule: Rule, tags: Tags, bits: int, accesses: Mapping[str, str], doubts: tuple[str, ...]) -> Line:
     sources, maybe, unseen = _sources(rule, tags, bits)
-    known, unresolved, vnet = EMPTY[bits], [], False
+    known, unresolved, grouped, vnet = EMPTY[bits], [], [], False
     for text in rule.destinations or ("*",):
         lowered = text.lower()
         expanded = rule.expanded.get(lowered)
@@ -95,6 +95,9 @@ def _line(rule: Rule, tags: Tags, bits: int, accesses: Mapping[str, str], doubts
             sets = [(each, tags.resolve(each, bits)) for each in expanded]
             known |= AddressSet.union((s for _, s in sets if s is not None), bits)
             unresolved += [not_known(each, rule.id) for each, s in sets if s is None]
+        elif _is_group(text):
+            # Members are virtual networks: what they hold of the public space is what some network calls its own.
+            grouped += [f"networkGroups {text}"] if tags.in_networks(bits) else []
         elif lowered == "virtualnetwork":
             vnet = True
         elif (found := tags.resolve(text, bits)) is None:
@@ -110,13 +113,19 @@ def _line(rule: Rule, tags: Tags, bits: int, accesses: Mapping[str, str], doubts
         sources=sources,
         groups=rule.source_groups,
         vnet=vnet,
-        unresolved=tuple(unresolved),
+        unresolved=(*unresolved, *grouped),
+        maybe_destinations=tags.in_networks(bits) if grouped and not unresolved else None,
         unseen_sources=unseen,
         maybe_sources=maybe,
         conditions=doubts,
         source_ports=all_ports(rule.source_ports) and not any_port(rule.source_ports),
         excerpt=tags.rests_on_excerpt(rule.destinations),
     )
+
+
+def _is_group(text: str) -> bool:
+    """Whether address text is the id of a network group of a network manager."""
+    return text.lower().startswith("/subscriptions/")
 
 
 def _sources(rule: Rule, tags: Tags, bits: int) -> tuple[AddressSet | None, AddressSet, tuple[str, ...]]:
@@ -131,7 +140,7 @@ def _sources(rule: Rule, tags: Tags, bits: int) -> tuple[AddressSet | None, Addr
     for text in rule.sources or (() if rule.source_groups else ("*",)):
         if text.lower() == "virtualnetwork":
             return None, EMPTY[bits], ()
-        if text.startswith("/subscriptions/"):
+        if _is_group(text):
             unseen.append(f"networkGroups {text}")
             maybe = EVERYTHING[bits]
         elif (resolved := tags.resolve(text, bits)) is not None:

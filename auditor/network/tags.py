@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet, parse
-
+from auditor.model.resources import Tenant
 
 class Excerpt(Struct, frozen=True):
     """The shipped excerpt: `taken` is the date of Microsoft's list."""
@@ -39,11 +39,29 @@ def is_tag(text: str) -> bool:
 class Tags:
     """The service tags of a cloud; asks the tenant's list first."""
 
-    def __init__(self, listed: Mapping[str, tuple[str, ...]], cloud: str = "AzureCloud") -> None:
+    def __init__(
+        self, listed: Mapping[str, tuple[str, ...]], cloud: str = "AzureCloud", spaces: Iterable[str] = ()
+    ) -> None:
+        """`spaces` are the prefixes of the tenant's virtual networks."""
         self._listed = listed
+        self._spaces = tuple(spaces)
         self._fall_back = {} if listed or cloud != "AzureCloud" else excerpt().tags
         self._sets: dict[tuple[str, int], AddressSet | None] = {}
         self._names: dict[AddressSet, str] = {}
+        self._own: dict[int, AddressSet] = {}
+
+    @classmethod
+    def of(cls, tenant: Tenant) -> Tags:
+        """The tags as one tenant's rules and routes use them."""
+        return cls(tenant.service_tags, tenant.cloud, (p for vnet in tenant.vnets.values() for p in vnet.prefixes))
+
+    def in_networks(self, bits: int = V4) -> AddressSet:
+        """The public addresses that virtual networks have for themselves, so that a group of networks may hold them."""
+        if bits not in self._own:
+            sets = (self.resolve(prefix, bits) for prefix in self._spaces)
+            held = AddressSet.union((EVERYTHING[bits] if s is None else s for s in sets), bits)
+            self._own[bits] = held & PUBLIC[bits]
+        return self._own[bits]
 
     def resolve(self, text: str, bits: int = V4) -> AddressSet | None:
         """The addresses of a prefix, range, `*` or service tag; None for a tag whose addresses are not known."""

@@ -109,7 +109,7 @@ class Case:
         self.recording = recording
         documents = [complete(d) for d in recording.config if "id" in d]
         self.tenant: Tenant = decode.tenant(msgspec.json.encode(d) for d in (*documents, *added))
-        self.tags = Tags(self.tenant.service_tags, self.tenant.cloud)
+        self.tags = Tags.of(self.tenant)
         self.routes = Routes(self.tenant, self.tags, Gateways(self.tenant), VirtualWan(self.tenant))
         self.nic: Nic = self._nic()
 

@@ -82,6 +82,7 @@ class Facts:
     ip_groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     vnet_tag: Sequence[str] = ()  # public prefixes that VirtualNetwork holds
     vnet_tag_perhaps: Sequence[str] = ()  # those that it may hold
+    spaces: Sequence[str] = ()  # prefixes of virtual networks, which a group of networks may hold
 
     def within(self, text: str, point: int, bits: int) -> bool | None:
         """Whether address text holds a public address; None where nobody knows."""
@@ -91,6 +92,8 @@ class Facts:
             if any(holds(t, point, bits) for t in self.vnet_tag):
                 return True
             return None if any(holds(t, point, bits) for t in self.vnet_tag_perhaps) else False
+        if text.startswith("/"):
+            return None if any(holds(t, point, bits) for t in self.spaces) else False
         if text[0].isalpha() and ":" not in text:
             listed = self.tags.get(text)
             return None if listed is None else any(holds(t, point, bits) for t in listed)

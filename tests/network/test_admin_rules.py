@@ -261,6 +261,20 @@ def test_a_network_group_as_source():
     assert any(NETWORK_GROUP["addressPrefix"] in gap for gap in found.gaps)
 
 
+@pytest.mark.parametrize("access", ["Deny", "AlwaysAllow"])
+def test_a_network_group_as_destination(access):
+    """Using network groups with security admin rules: a group is its networks' address spaces, which hold no mail
+    server on the Internet; only those that some network has of the public space are not known."""
+    world, _, _ = ruled(admin_rule("group", 10, access), nsg=(NO_SMTP,) if access == "AlwaysAllow" else ())
+    world.tenant.documents()[-1]["value"][0]["properties"]["destinations"] = [NETWORK_GROUP]
+    settled = {"smtp": "blocked", "decided_by": "nic-nsg"} if access == "AlwaysAllow" else OPEN
+    assert not wrong(world.finding(), **settled, gaps=())
+    world.group.vnet("public", EXCHANGE, {})
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", rules="unknown", action_code="look-at-effective-rules")
+    assert any(NETWORK_GROUP["addressPrefix"] in gap for gap in found.gaps)
+
+
 @pytest.mark.parametrize("unknown", ["tag", "source"])
 def test_an_always_allow_that_may_hold(unknown):
     """Case 48 with what is not known: where an AlwaysAllow may hold, the NSG may not be asked at all, so its Deny

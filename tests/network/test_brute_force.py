@@ -84,7 +84,8 @@ def prefix(bits: int, listed: Sequence[str]) -> st.SearchStrategy[str]:
 def destinations(bits: int) -> st.SearchStrategy[Sequence[str]]:
     """What a rule may name as its destinations: prefixes, or one service tag."""
     tags = st.sampled_from(["Internet", "VirtualNetwork", "virtualnetwork", "*", *KNOWN, *UNKNOWN, *ODD_PREFIXES])
-    return st.lists(prefix(bits, PREFIXES[bits]), min_size=1, max_size=3) | st.tuples(tags)
+    named = st.just(NETWORK_GROUP) | prefix(bits, PREFIXES[bits])
+    return st.lists(named, min_size=1, max_size=3) | st.tuples(tags)
 
 
 @st.composite
@@ -138,13 +139,14 @@ def test_security_rules(kind, bits, data):
     chosen = data.draw(rules(bits, ("allow", "deny") if kind == "nsg" else ("allow", "deny", "alwaysallow")))
     sure = data.draw(st.lists(prefix(bits, PREFIXES[bits]), max_size=2))
     perhaps = data.draw(st.lists(prefix(bits, PREFIXES[bits]), max_size=2))
-    facts = Facts(KNOWN, vnet_tag=sure, vnet_tag_perhaps=perhaps)
+    spaces = data.draw(st.lists(prefix(bits, PREFIXES[bits]), max_size=1))
+    facts = Facts(KNOWN, vnet_tag=sure, vnet_tag_perhaps=perhaps, spaces=spaces)
     listed = {name.lower(): prefixes for name, prefixes in KNOWN.items()}
-    lines = (nsg if kind == "nsg" else admin)(chosen, Tags(listed), bits)
+    lines = (nsg if kind == "nsg" else admin)(chosen, Tags(listed, spaces=spaces), bits)
     space = together(["0.0.0.0/0", "::/0"], bits) - together(oracle.NOT_PUBLIC[bits], bits)
     definite = together(sure, bits) & space
     tag = VnetTag(definite, (together(perhaps, bits) & space) - definite)
-    asked = points([t for r in chosen for t in r.destinations if oracle.is_prefix(t)] + [*sure, *perhaps]
+    asked = points([t for r in chosen for t in r.destinations if oracle.is_prefix(t)] + [*sure, *perhaps, *spaces]
                    + [p for prefixes in KNOWN.values() for p in prefixes], bits)  # fmt: skip
     edges = [oracle.bounds(t)[:2] for r in chosen for t in (*r.sources, *KNOWN["Storage"]) if oracle.is_prefix(t)]
     sources = [None, *(v for low, high in edges for v in (low, high, low - 1, high + 1) if 0 <= v < 1 << bits)]
