@@ -1,8 +1,10 @@
 """Service tags as address sets.
 
-Source: "Azure service tags overview". `Internet` means the public space (see `auditor.model.addresses`);
-`VirtualNetwork` depends on the subnet and is handled by the rules; every other tag comes from the tenant's own list or,
-where the snapshot has none, from the dated excerpt that ships with the tool.
+Sources: "Azure service tags overview", "Azure network security groups overview" (Azure platform considerations).
+`Internet` means the public space (see `auditor.model.addresses`); `VirtualNetwork` depends on the subnet and is handled
+by the rules; the tags of the platform's own addresses are in no list and hold nothing public, `AzurePlatformLKM`
+excepted, which stands for servers on the Internet; every other tag comes from the tenant's own list or, where the
+snapshot has none, from the dated excerpt that ships with the tool.
 """
 
 from __future__ import annotations
@@ -16,6 +18,10 @@ from msgspec import Struct
 
 from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet, parse
 from auditor.model.resources import Tenant
+
+# 168.63.129.16 and 169.254.169.254, which are no Internet destinations.
+_PLATFORM = frozenset(("azureloadbalancer", "azureplatformdns", "azureplatformimds"))
+
 
 class Excerpt(Struct, frozen=True):
     """The shipped excerpt: `taken` is the date of Microsoft's list."""
@@ -95,8 +101,8 @@ class Tags:
     def _tag(self, name: str, bits: int) -> AddressSet | None:
         if name == "internet":
             return PUBLIC[bits]
-        if name == "azureloadbalancer":
-            return EMPTY[bits]  # 168.63.129.16, which is no Internet destination
+        if name in _PLATFORM:
+            return EMPTY[bits]
         if name not in self._listed and name not in self._fall_back:
             return None
         try:
