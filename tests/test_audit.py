@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from auditor.audit import target
 from auditor.model.finding import Finding
 from auditor.policy.actions import Touches, actions
-from tests.arm import PAYG, Group, Json, admin_rule, collection, network_rule, nic_of, route, rule, rule_id
+from tests.arm import (
+    PAYG,
+    Group,
+    Json,
+    admin_rule,
+    collection,
+    network_rule,
+    nic_of,
+    route,
+    rule,
+    rule_id,
+    subnet_of,
+)
 from tests.network.examples import share
 from tests.network.world import DEFAULT, EXCHANGE, HubSpoke, Lone, World, allow_25, attach, route_id, wrong
 
@@ -267,6 +279,52 @@ def test_the_port_is_closed_where_it_is_open(to):
     answer["value"].pop()
     guard["properties"]["securityRules"] = []
     assert not wrong(world.finding(), smtp="open", action_code="close-port-25", action_target=guard["id"])
+
+
+def test_a_route_is_mended_where_it_ends():
+    """A firewall whose own subnet routes to nowhere is reached: its route table is to be mended, not the VM's, and where
+    that keeps a part of the destinations back it is what decides them. The VM's own route to None is in the VM's."""
+    for prefix, action in ((DEFAULT, "fix-route"), ("0.0.0.0/1", "check-destinations")):
+        world = HubSpoke(allow_25())
+        beyond = world.group.route_table("beyond", route(prefix, "None"))
+        attach(world.firewall_subnet, routeTable=beyond)
+        assert not wrong(declared(world, "true"), decided_by="route", action_code=action, action_target=beyond["id"])
+    world = HubSpoke(allow_25(), routes=((DEFAULT, "None"),))
+    assert not wrong(declared(world, "true"), action_code="fix-route", action_target=world.table["id"])
+    world = HubSpoke(allow_25(), routes=((EXCHANGE, "None"), TO_FIREWALL))
+    limit = route_id(world.table, EXCHANGE)
+    assert not wrong(declared(world, "true"), action_code="check-destinations", action_target=limit)
+
+
+def test_what_the_platform_restricts_is_its_subscription():
+    """A row that the policy keeps to a part of the destinations names the subscription that may not send, never a rule
+    that lets everything out."""
+    world = HubSpoke(allow_25(), routes=((EXCHANGE, "Internet"), TO_FIREWALL))
+    world.guard()
+    world.subscription.document["subscriptionPolicies"]["quotaId"] = PAYG
+    world.subscription.drop(world.firewall)
+    hub = world.tenant.subscription("hub")
+    hub.group("rg-hub").firewall("fw", world.firewall_subnet, "10.0.1.4", world.public_ip, policy=world.policy)
+    limited = {"smtp": "restricted", "decided_by": "platform", "action_code": "check-destinations"}
+    world.tenant.entry("subscription", id=world.subscription.guid, offer_class="payg", registered_on="2020-01-01")
+    assert not wrong(declared(world, "true"), **limited, action_target=world.subscription.id)
+
+    beside = HubSpoke(routes=((EXCHANGE, "Internet"), (DEFAULT, "10.0.2.4")))
+    other = beside.tenant.subscription("appliances", PAYG)
+    beside.tenant.entry("subscription", id=other.guid, offer_class="payg", registered_on="2020-01-01")
+    where = subnet_of(beside.hub, "nva")
+    other.group("rg-nva").vm("nva", where, "10.0.2.4", forwarding=True)
+    attach(where, networkSecurityGroup=beside.group.nsg("let-in", rule("in", 100, "Allow", direction="Inbound")))
+    assert not wrong(declared(beside, "true"), **limited, action_target=other.id)
+
+
+def test_the_hop_that_is_asked_about_is_its_own():
+    """Where a part goes to a gateway and a part to a firewall or an appliance, each question names its own hop."""
+    world = HubSpoke(allow_25(), routes=((EXCHANGE, "VirtualNetworkGateway"), TO_FIREWALL))
+    gateway = route_id(world.table, EXCHANGE)
+    found = declared(world, "true")
+    assert not wrong(found, action_code="check-on-premises", action_target=gateway)
+    assert found.gaps == (f"leaves-elsewhere {gateway}",)
 
 
 def test_every_kind_of_target_is_found():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from msgspec import Struct
 
 from auditor.audit.sight import Result, Sight
 from auditor.model.addresses import PUBLIC, V4, address
-from auditor.model.ids import key
+from auditor.model.ids import key, subscription_of
 from auditor.model.resources import Subnet, Tenant, VirtualMachine
+from auditor.network.gates import UNKNOWN
 from auditor.network.lines import ALWAYS, VnetTag
 from auditor.network.rules import admin, manager_of
 from auditor.network.tags import Tags
@@ -76,16 +78,28 @@ def _network(case: _Case) -> str:
     return subnet.vnet if subnet else case.subscription
 
 
-def _next_hop(case: _Case) -> str:
-    """The appliance or, where none was seen, the route to it."""
-    egress = case.sight.egress
-    keys = [appliance for way in egress.paths for appliance in way.appliances]
+def _appliance(case: _Case) -> str:
+    """The appliance or, where none was seen, the last hop towards it."""
+    keys = [appliance for way in case.sight.egress.paths for appliance in way.appliances]
     appliance = case.tenant.vms.get(keys[0]) if keys else None
-    if appliance is not None:
-        return appliance.id
-    decided = next((s.id for s in reversed(egress.steps) if s.gate in ("next-hop", "route") and s.id), "")
-    # An effective route stands in the NIC's answer; what can be touched is the NIC.
-    return decided.removesuffix(_ANSWER) or case.sight.configuration.subnet
+    return appliance.id if appliance else _hop(case, "nva", "deny", UNKNOWN)
+
+
+def _gateway(case: _Case) -> str:
+    """What leads to the gateway; a firewall where its own subnet does."""
+    return _hop(case, "gateway")
+
+
+def _hop(case: _Case, *outcomes: str) -> str:
+    """The last hop with one of these outcomes, else the last of all; one that was read comes before the route to it."""
+    steps = [s for gate in ("route", "next-hop") for s in case.sight.egress.steps if s.gate == gate and s.id]
+    fitting = [s for s in steps if s.outcome in outcomes] or steps
+    return _touchable(fitting[-1].id) if fitting else case.sight.configuration.subnet
+
+
+def _touchable(resource_id: str) -> str:
+    """An effective route stands in the NIC's answer; what can be touched is the NIC."""
+    return resource_id.removesuffix(_ANSWER)
 
 
 def _firewall(case: _Case) -> str:
@@ -103,20 +117,54 @@ def _route_table(case: _Case) -> str:
     return (subnet.route_table if subnet else "") or _egress(case)
 
 
+def _ending(case: _Case) -> str:
+    """The route table in which the way ends: that of a firewall's own subnet where the traffic comes so far."""
+    return _firewall_table(case) or _route_table(case)
+
+
+def _firewall_table(case: _Case) -> str:
+    """The route table of the firewall whose own routes decide, or its subnet; "" where other routes do."""
+    egress = case.sight.egress
+    after = {before.id: step.id for before, step in pairwise(egress.steps) if step.gate == "next-hop"}
+    hops = (egress.decided_id, after.get(egress.decided_id, "")) if egress.decided_by == "route" else ()
+    firewall = next((f for hop in hops if (f := case.tenant.firewalls.get(key(hop)))), None)
+    if firewall is None:
+        return ""
+    subnet = case.tenant.subnets.get(key(firewall.subnet))
+    return (subnet.route_table if subnet else "") or firewall.subnet
+
+
 def _egress(case: _Case) -> str:
-    return case.sight.egress.decided_id or case.sight.configuration.subnet
+    return _touchable(case.sight.egress.decided_id) or case.sight.configuration.subnet
 
 
 def _rule(case: _Case) -> str:
     return case.sight.egress.decided_id or case.sight.egress.rules_decided_by or case.vm.id
 
 
+def _limit(case: _Case) -> str:
+    """What keeps the mail to some destinations: a rule, a route, or the subscription that the platform blocks."""
+    if case.sight.outcome.decided_by == "platform":
+        return _blocked_subscription(case)
+    return _firewall_table(case) or _egress(case)
+
+
+def _blocked_subscription(case: _Case) -> str:
+    """The subscription that the platform does not let send: an appliance's where its way is shut, else the VM's."""
+    shut = [way for way in case.sight.egress.slices if way.label not in case.sight.outcome.allowed_to]
+    by = next((appliance for way in shut for appliance in way.appliances), "")
+    return f"/subscriptions/{subscription_of(by)}" if by else case.subscription
+
+
 _FINDERS: Mapping[Touches, Callable[[_Case], str]] = {
     "filter": _filter,
     "network": _network,
-    "next-hop": _next_hop,
+    "appliance": _appliance,
+    "gateway": _gateway,
     "firewall": _firewall,
     "route-table": _route_table,
+    "ending": _ending,
     "egress": _egress,
     "rule": _rule,
+    "limit": _limit,
 }

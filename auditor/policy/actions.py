@@ -11,7 +11,8 @@ from auditor.policy.data import read
 from auditor.policy.facts import Intent
 
 Touches = Literal[
-    "subscription", "vm", "gap", "filter", "network", "route-table", "rule", "firewall", "next-hop", "egress"
+    "subscription", "vm", "gap", "filter", "network", "route-table", "ending", "rule", "limit", "firewall", "appliance",
+    "gateway", "egress",
 ]  # fmt: skip
 
 
