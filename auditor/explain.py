@@ -10,6 +10,7 @@ from auditor.model.ids import key, name_of
 from auditor.policy.sources import sources
 from auditor.report.cells import visible
 from auditor.report.labels import Labels
+from auditor.report.rows import called
 from auditor.words import Words
 
 _Text = Callable[..., str]  # a text of the report's by its place, with values put in
@@ -103,7 +104,7 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 def _action(finding: Finding, words: Words, text: _Text) -> Iterator[str]:
     target = {
         "target": finding.action_target,
-        "target_name": name_of(finding.action_target),
+        "target_name": called(finding.action_target, {finding.subscription_id.lower(): finding.subscription}),
         "vm": finding.vm,
         "subscription": finding.subscription or finding.subscription_id,
     }

@@ -266,6 +266,14 @@ def declared(world: Lone, intent: str) -> Finding:
     return world.finding()
 
 
+def behind_appliance() -> tuple[HubSpoke, Json]:
+    """A spoke whose Internet traffic goes to 10.0.2.4 in the hub's subnet of appliances, which lets it in."""
+    world = HubSpoke(routes=((DEFAULT, "10.0.2.4"),))
+    where = subnet_of(world.hub, "nva")
+    attach(where, networkSecurityGroup=world.group.nsg("let-in", rule("in", 100, "Allow", direction="Inbound")))
+    return world, where
+
+
 @pytest.mark.parametrize("to", ["*", EXCHANGE])
 def test_the_port_is_closed_where_it_is_open(to):
     """After an AlwaysAllow no NSG is asked: what can close the port is that admin rule, for the part that it holds,
@@ -309,12 +317,13 @@ def test_what_the_platform_restricts_is_its_subscription():
     world.tenant.entry("subscription", id=world.subscription.guid, offer_class="payg", registered_on="2020-01-01")
     assert not wrong(declared(world, "true"), **limited, action_target=world.subscription.id)
 
-    beside = HubSpoke(routes=((EXCHANGE, "Internet"), (DEFAULT, "10.0.2.4")))
+    beside, where = behind_appliance()
+    attach(
+        beside.app, routeTable=beside.group.route_table("both", route(EXCHANGE, "Internet"), route(DEFAULT, "10.0.2.4"))
+    )
     other = beside.tenant.subscription("appliances", PAYG)
     beside.tenant.entry("subscription", id=other.guid, offer_class="payg", registered_on="2020-01-01")
-    where = subnet_of(beside.hub, "nva")
     other.group("rg-nva").vm("nva", where, "10.0.2.4", forwarding=True)
-    attach(where, networkSecurityGroup=beside.group.nsg("let-in", rule("in", 100, "Allow", direction="Inbound")))
     assert not wrong(declared(beside, "true"), **limited, action_target=other.id)
 
 
@@ -327,9 +336,61 @@ def test_the_hop_that_is_asked_about_is_its_own():
     assert found.gaps == (f"leaves-elsewhere {gateway}",)
 
 
+def test_a_next_hop_that_leads_nowhere_is_a_route_to_mend():
+    """A next hop out of reach, or one that is gone: Azure would show the same address, so the route is to be changed."""
+    apart = HubSpoke(allow_25())
+    apart.vnet["properties"]["virtualNetworkPeerings"][0]["properties"]["peeringState"] = "Initiated"
+    gone = HubSpoke(allow_25(), routes=((DEFAULT, "10.0.1.9"),))
+    for world, reason in ((apart, "next-hop-unreachable"), (gone, "next-hop-stale")):
+        found = world.finding()
+        assert not wrong(found, smtp="unknown", action_code="fix-route", action_target=world.table["id"])
+        assert reason in found.reasons
+
+
+def test_an_appliance_without_a_way_out_is_asked_about():
+    """Whether a tunnel of its own leads on only its owner knows: the action names it."""
+    world, where = behind_appliance()
+    where["properties"]["defaultOutboundAccess"] = False
+    appliance = world.group.vm("nva", where, "10.0.2.4", forwarding=True)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", action_code="check-appliance", action_target=appliance["id"])
+    assert "appliance-no-egress" in found.reasons
+
+
+def test_an_appliance_that_was_not_read_is_named_by_its_nic():
+    """Where nothing but the VM of an appliance was not read, what leads to it is named, not the sender's subscription."""
+    world, where = behind_appliance()
+    nic = world.group.nic("nva-nic", where, "10.0.2.4", forwarding=True)
+    nic["properties"]["virtualMachine"] = {"id": world.vm["id"].replace("app01", "unread")}
+    assert not wrong(world.finding(), smtp="unknown", action_code="extend-scope", action_target=nic["id"])
+
+
+def test_the_subscription_whose_offer_is_not_known():
+    """Where the firewall's offer is the one not known that subscription is to be stated, not the VM's."""
+    world = HubSpoke(allow_25())
+    world.subscription.drop(world.firewall)
+    hub = world.tenant.subscription("hub", "")
+    hub.group("rg-hub").firewall("fw", world.firewall_subnet, "10.0.1.4", world.public_ip, policy=world.policy)
+    found = declared(world, "true")
+    assert "firewall-subscription-unknown" in found.reasons
+    assert not wrong(found, action_code="state-offer", action_target=hub.id)
+
+
+def test_the_gap_that_the_action_closes():
+    """Of several gaps the action names one that it can close."""
+    group = "/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/ipGroups/gone"
+    world = HubSpoke(collection("c", 200, "Allow", network_rule("mx", to_groups=[group])))
+    answer = world.tenant.admin_rules(world.vnet, admin_rule("no", 10, "Deny"))
+    networks = f"{answer['value'][0]['id'].partition('/securityAdmin')[0]}/networkGroups/some"
+    answer["value"][0]["properties"]["sources"] = [{"addressPrefix": networks, "addressPrefixType": "NetworkGroup"}]
+    found = world.finding()
+    assert found.gaps[:2] == (f"networkGroups {networks}", f"ipGroups {group}")
+    assert not wrong(found, smtp="unknown", action_code="grant-read", action_target=group)
+
+
 def test_every_kind_of_target_is_found():
     """Each kind of resource that the table of actions names is known here, and none besides."""
-    of_any_row = {"subscription", "gap", "vm"}
+    of_any_row = {"subscription", "vm"}
     assert target._FINDERS.keys() | of_any_row == set(get_args(Touches)) == {a.touches for a in actions().action}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from msgspec import Struct
 
@@ -12,10 +12,10 @@ from auditor.model.addresses import PUBLIC, V4, address
 from auditor.model.ids import key, subscription_of
 from auditor.model.resources import Subnet, Tenant, VirtualMachine
 from auditor.network.gates import UNKNOWN
-from auditor.network.lines import ALWAYS, VnetTag
+from auditor.network.lines import ALWAYS, VnetTag, reason_of
 from auditor.network.rules import admin, manager_of
 from auditor.network.tags import Tags
-from auditor.policy.actions import Touches, action
+from auditor.policy.actions import Touches, action, choose
 
 _ANSWER = "/effectiveRouteTable"
 
@@ -40,11 +40,18 @@ def target_of(
     touches = action(code).touches
     if touches == "subscription":
         return subscription
-    if touches == "gap":
-        return next((g.rpartition(" ")[2] for g in result.gaps if "/" in g), "") or subscription
+    if touches == "gap" and (unseen := _unseen(code, result)):
+        return unseen
     if touches == "vm" or sight is None:
-        return vm.id
+        return subscription if touches == "gap" else vm.id
     return _FINDERS[touches](_Case(tenant, subscription, vm, sight))
+
+
+def _unseen(code: str, result: Result) -> str:
+    """The resource that a gap names: one that this action would close, else the first that names any."""
+    named = [gap for gap in result.gaps if "/" in gap]
+    closed = (gap for gap in named if choose(UNKNOWN, "visibility", "", "unknown", reason_of(gap)) == code)
+    return next(chain(closed, named), "").rpartition(" ")[2]
 
 
 def _filter(case: _Case) -> str:
@@ -83,6 +90,11 @@ def _appliance(case: _Case) -> str:
     keys = [appliance for way in case.sight.egress.paths for appliance in way.appliances]
     appliance = case.tenant.vms.get(keys[0]) if keys else None
     return appliance.id if appliance else _hop(case, "nva", "deny", UNKNOWN)
+
+
+def _open(case: _Case) -> str:
+    """The hop that leaves open what lies beyond it."""
+    return _hop(case, "nva", UNKNOWN)
 
 
 def _gateway(case: _Case) -> str:
@@ -142,6 +154,13 @@ def _rule(case: _Case) -> str:
     return case.sight.egress.decided_id or case.sight.egress.rules_decided_by or case.vm.id
 
 
+def _offer(case: _Case) -> str:
+    """The subscription whose offer the verdict turns on: the firewall's, where that is the one not known."""
+    if case.sight.outcome.cause == "firewall-subscription-unknown":
+        return f"/subscriptions/{subscription_of(case.sight.egress.firewall_id)}"
+    return case.subscription
+
+
 def _limit(case: _Case) -> str:
     """What keeps the mail to some destinations: a rule, a route, or the subscription that the platform blocks."""
     if case.sight.outcome.decided_by == "platform":
@@ -161,10 +180,12 @@ _FINDERS: Mapping[Touches, Callable[[_Case], str]] = {
     "network": _network,
     "appliance": _appliance,
     "gateway": _gateway,
+    "gap": _open,
     "firewall": _firewall,
     "route-table": _route_table,
     "ending": _ending,
     "egress": _egress,
     "rule": _rule,
     "limit": _limit,
+    "offer": _offer,
 }

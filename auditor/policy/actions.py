@@ -12,7 +12,7 @@ from auditor.policy.facts import Intent
 
 Touches = Literal[
     "subscription", "vm", "gap", "filter", "network", "route-table", "ending", "rule", "limit", "firewall", "appliance",
-    "gateway", "egress",
+    "gateway", "egress", "offer",
 ]  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from typing import get_args
 
 import pytest
 
+from auditor import platform
 from auditor.policy.actions import actions, choose
-from auditor.policy.editions import Verdict
+from auditor.policy.editions import Verdict, editions
 from auditor.policy.facts import Intent
 from auditor.policy.risk import risk
 
@@ -65,6 +66,89 @@ GATES = ("", "admin-rule", "nic-nsg", "subnet-nsg", "route", "egress", "firewall
 def test_action(smtp, decided_by, verdict, intent, cause, action):
     """The next step that brings this outcome forward."""
     assert choose(smtp, decided_by, verdict, intent, cause) == action
+
+
+# What settles a row that a gate of the network leaves unknown, by the cause that is named: all there are.
+UNSETTLED = {
+    "": "confirm-with-test",
+    "malformed-document": "collect-again",
+    **dict.fromkeys(("nic-not-seen", "subnet-not-seen", "nsg-not-seen", "route-table-not-seen"), "grant-read"),
+    **dict.fromkeys(("firewalls-not-seen", "firewall-rules-not-seen", "ip-group-not-seen"), "grant-read"),
+    **dict.fromkeys(("parent-policy-not-seen", "hub-not-seen"), "grant-read"),
+    **dict.fromkeys(("next-hop-outside", "next-hop-unresolved"), "extend-scope"),
+    **dict.fromkeys(("next-hop-stale", "next-hop-unreachable"), "fix-route"),  # Azure would show the same address
+    **dict.fromkeys(("next-hop-unknown-type", "route-tag-unknown", "bgp-default-possible"), "look-at-effective-routes"),
+    "wan-route-unknown": "look-at-effective-routes",
+    **dict.fromkeys(("firewall-forced-tunnel", "gateway-route"), "check-on-premises"),
+    **dict.fromkeys(("appliance", "appliance-no-egress"), "check-appliance"),
+    **dict.fromkeys(("tag-unknown", "rules-unknown"), "look-at-effective-rules"),
+    # These block by themselves: beside one of them it is another way of the VM that is unknown.
+    **dict.fromkeys(("forwarding-off", "appliance-inbound-denied"), "confirm-with-test"),
+    **dict.fromkeys(("firewall-no-public-ip", "firewall-no-snat"), "confirm-with-test"),
+}
+# What brings a verdict of the policy forward for a sender, by verdict and reason: all that an edition has.
+SENDERS = {
+    "unknown": {
+        "appliance-not-seen": "extend-scope",
+        "path-not-seen": "extend-scope",
+        "appliance-unsettled": "check-appliance",
+        "leaves-elsewhere": "check-on-premises",
+        "registration-unknown": "give-evidence",
+        "offer-unknown": "state-offer",
+        "edition-silent": "confirm-with-test",
+    },
+    "verify": {
+        "appliance-may-send": "check-appliance",
+        "exemption-uncertain": "state-offer",
+        "firewall-subscription-unknown": "state-offer",
+        "firewall-vm-other": "confirm-with-test",
+        "before-cutoff-contested": "confirm-with-test",
+    },
+    "not-guaranteed": {
+        "firewall-other": "leave-firewall-path",
+        "firewall-neither": "leave-firewall-path",
+        "appliance-unsettled": "check-appliance",
+    },
+    "unsupported-path": {"firewall-unsupported": "leave-firewall-path", "appliance-unsettled": "check-appliance"},
+    "restart-needed": {"exemption-not-in-force": "deallocate-and-start"},
+    "blocked": {
+        "offer-ambiguous": "state-offer",
+        "offer-unlisted": "state-offer",
+        "registration-unknown": "give-evidence",
+        **dict.fromkeys(("not-listed", "never-exempted", "exemption-denied", "exemption-conflict"), "use-relay"),
+        "appliance-blocked": "use-relay",
+    },
+    "blocked-self-serve": {"self-serve": "run-diagnostic", "appliance-blocked": "use-relay"},
+    "blocked-request": {
+        "after-cutoff": "open-support-case",
+        "request-pending": "open-support-case",
+        "appliance-blocked": "use-relay",
+    },
+    "blocked-via-csp": {"via-partner": "ask-csp", "appliance-blocked": "use-relay"},
+}
+
+
+def test_what_settles_an_unknown_row():
+    """Every cause that a gate of the network can have leads to what can settle it, whoever asks."""
+    assert UNSETTLED.keys() == {*platform._CAUSES, ""}
+    for (cause, action), intent in product(UNSETTLED.items(), get_args(Intent)):
+        for verdict in ("", "unknown", "verify", "allowed"):
+            assert choose("unknown", "visibility", verdict, intent, cause) == action, cause
+
+
+def test_what_a_sender_does_about_a_verdict():
+    """Every verdict and reason of every edition that keeps a sender's mail in doubt leads to what can settle it."""
+    held: dict[str, set[str]] = {}
+    for row in (row for edition in editions() for row in edition.row):
+        verdicts: tuple[str, ...] = row.appliance if row.verdict == "appliance" else (row.verdict,)
+        for verdict in verdicts:
+            if verdict not in ("", "none", "allowed"):
+                held.setdefault(verdict, set()).add(row.reason)
+    assert {verdict: set(reasons) for verdict, reasons in SENDERS.items()} == held
+    for verdict, reasons in SENDERS.items():
+        smtp = "unknown" if verdict == "unknown" else "blocked" if verdict.startswith("blocked") else "conditional"
+        for reason, action in reasons.items():
+            assert choose(smtp, "platform", verdict, "sender", reason) == action, (verdict, reason)
 
 
 def test_every_outcome_has_an_action_and_every_rule_an_outcome():

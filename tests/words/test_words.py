@@ -157,6 +157,13 @@ def test_an_action_names_the_resource(words):
         assert code == "no-action" or any(name in sentence for name in ("rt-{spoke}", "app{01}", "Mail{0}"))
 
 
+def test_the_first_rule_of_all_can_be_changed_only():
+    """An NSG's priorities begin at 100: nothing comes before a Deny there, so the sentence offers to change the rule."""
+    sentence = Words.load("en").action("allow-in-rule", **NAMES | {"target_name": "guard/no"})
+    assert "comes before guard/no" in sentence
+    assert "or change that rule itself where no number below its own is free" in sentence
+
+
 def test_an_action_without_a_target_speaks_of_the_vm(words):
     """No resource known: the VM is named instead of nothing."""
     for code in COLUMNS["action_code"]:
