@@ -31,6 +31,9 @@ from auditor.network.lines import PORT
 
 _PROTOCOLS = frozenset({"tcp", "udp", "all"})
 _NAT, _LB = "microsoft.network/natgateways", "microsoft.network/loadbalancers"
+_INSTANCE_IPS = (
+    "microsoft.compute/virtualmachinescalesets/virtualmachines/networkinterfaces/ipconfigurations/publicipaddresses"
+)
 
 
 class Outbound(Struct, frozen=True):
@@ -86,8 +89,9 @@ class OutboundMethods:
             gap = f"serviceGateways {subnet.service_gateway}"
             return Outbound("unknown", decided=subnet.service_gateway, reasons=("unknown-feature",), gap=gap)
         around = self._around(subnet)
+        unread = around.unread or (self._refused(_INSTANCE_IPS, vm.scale_set) if vm.instance else "")
         if configuration.version == V6:
-            return _as_far_as_read(around.nat_v6 or self._of_v6(configuration, subnet), around)
+            return _as_far_as_read(around.nat_v6 or self._of_v6(configuration, subnet), unread)
         nat = around.nat
         if nat is not None and nat.path != "none":
             return nat
@@ -95,24 +99,28 @@ class OutboundMethods:
         if nat is not None and own is not None and own.path != "none":
             # No page says whether a NAT gateway that owns no address stands in the way of what comes after it.
             return Outbound("unknown", decided=nat.decided, reasons=nat.reasons, gap=f"outbound-of {nat.decided}")
-        if nat is not None:
-            return nat
-        return _as_far_as_read(own or self._default(vm, nic, configuration, subnet), around)
+        return _as_far_as_read(nat or own or self._default(vm, nic, configuration, subnet), unread)
 
     def nat_of(self, subnet: Subnet) -> Outbound | None:
         """The NAT gateway that serves a subnet over IPv4, if one does."""
         return self._around(subnet).nat
+
+    def hidden_nat(self, subnet: Subnet) -> str:
+        """The refused listing that may hide a NAT gateway of the subnet's network, or ""."""
+        return self._refused(_NAT, subnet.vnet)
 
     def public_ip(self, public_ip_id: str) -> str:
         """The address of a public IP, "" where it has none or was not read."""
         found = self._tenant.public_ips.get(key(public_ip_id))
         return found.address if found else ""
 
+    def _refused(self, kind: str, where: str) -> str:
+        return f"{kind} {where}" if self._tenant.refused(kind, where) else ""
+
     def _around(self, subnet: Subnet) -> _Surroundings:
         around = self._surroundings.get(subnet.id)
         if around is None:
-            refused = next((kind for kind in (_NAT, _LB) if self._tenant.refused(kind, subnet.vnet)), "")
-            unread = f"{refused} {subnet.vnet}" if refused else ""
+            unread = self.hidden_nat(subnet) or self._refused(_LB, subnet.vnet)
             around = self._surroundings[subnet.id] = _Surroundings(self._nat(subnet, V4), self._nat(subnet, V6), unread)
         return around
 
@@ -282,15 +290,16 @@ class OutboundMethods:
         return Outbound("none", decided=subnet.id, reasons=("no-egress",))
 
 
-def _as_far_as_read(found: Outbound, around: _Surroundings) -> Outbound:
-    """The same, unless a refused listing may hide a NAT gateway of the network or a pool by address.
+def _as_far_as_read(found: Outbound, unread: str) -> Outbound:
+    """The same, unless a refused listing (`unread`) may hide a NAT gateway of the network, a pool by address or the
+    public IP of a uniform scale set's instance.
 
     These come before default outbound access, and give a way out where there seems to be none.
     """
-    if not around.unread or found.path not in ("none", "default-outbound"):
+    if not unread or found.path not in ("none", "default-outbound"):
         return found
     path = "unknown" if found.path == "none" else found.path
-    return replace(found, path=path, gap=around.unread, inferred=True)
+    return replace(found, path=path, gap=unread, inferred=True)
 
 
 def serves_as_next_hop(rule: LoadBalancingRule) -> bool:

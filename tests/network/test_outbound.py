@@ -142,6 +142,27 @@ def test_a_uniform_instance_with_a_public_ip_of_its_own():
     assert not wrong(found, **DIRECT, path="public-ip", egress_id=ip, egress_ip="203.0.113.77")
 
 
+@pytest.mark.parametrize(
+    ("private", "expected"),
+    [(True, {"smtp": "unknown", "path": "unknown"}), (False, {**BY_DEFAULT, "confidence": "medium"})],
+)
+def test_a_uniform_instance_whose_public_ips_were_refused(private, expected):
+    """§5.1, trap 17: where the list of the instances' public IPs was refused, an instance may have one: no way out is
+    not certain, nor is default outbound access; the gap says what was refused. A VM's own is named by its NIC."""
+    world = Lone({"default_outbound": not private})
+    nodes = world.group.scale_set("nodes", "Uniform")
+    world.group.instance(nodes, 0, world.app, "10.1.0.10")
+    kind = (
+        "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/networkInterfaces/ipConfigurations/publicIPAddresses"
+    )
+    world.tenant.gap(nodes, kind)
+    world.sure(world.vnet)
+    found = world.findings()
+    assert not wrong(found["nodes_0"], **expected)
+    assert f"{kind.lower()} {nodes['id']}" in found["nodes_0"].gaps
+    assert not wrong(found["app01"], smtp="blocked" if private else "open", gaps=(), confidence="high")
+
+
 @pytest.mark.parametrize(("flag", "confidence"), [(True, "high"), (False, "medium"), (None, "high")])
 def test_what_the_nic_says_of_its_default_address(flag, confidence):
     """§5.2: the NIC's own flag is evidence, no rule: where it says no, default outbound access is less sure."""
@@ -282,6 +303,16 @@ def test_default_outbound_access_where_something_may_come_before_it(kind):
     found = world.finding()
     assert not wrong(found, **BY_DEFAULT, confidence="medium")
     assert found.gaps
+
+
+def test_an_empty_nat_gateway_where_a_way_out_may_hide():
+    """Case 7, trap 17: what an empty NAT gateway does to a pool by address is not known, so neither to one that may hide
+    where load balancers were refused."""
+    world = Lone()
+    attach(world.app, natGateway=world.group.nat_gateway("nat"))
+    assert not wrong(world.finding(), **NO_EGRESS)
+    world.tenant.gap(world.subscription.id, "Microsoft.Network/loadBalancers")
+    assert not wrong(world.finding(), smtp="unknown", path="unknown", decided_by="visibility")
 
 
 @pytest.mark.parametrize("balancer", ["internal", "without-outbound"])
