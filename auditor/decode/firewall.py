@@ -146,6 +146,10 @@ class FirewallIpConfiguration(Wire):
     properties: FirewallIpConfigurationProperties
 
 
+class ManagementIpConfiguration(Wire):
+    """That it is there says all: the Management NIC's address is for the platform alone."""
+
+
 class HubAddress(Wire):
     address: Annotated[str, Meta(min_length=1)]
 
@@ -161,6 +165,7 @@ class HubIpAddresses(Wire):
 
 class FirewallProperties(Wire):
     ip_configurations: list[FirewallIpConfiguration] | None = None
+    management_ip_configuration: ManagementIpConfiguration | None = None
     virtual_hub: Ref | None = None
     hub_ip_addresses: HubIpAddresses | None = field(default=None, name="hubIPAddresses")
     firewall_policy: Ref | None = None
@@ -203,6 +208,7 @@ def firewall(w: FirewallWire, t: r.Tenant) -> None:
             collections=tuple(c for c in classic if c),
             private_ranges=tuple(x.strip() for x in ranges.split(",")) if isinstance(ranges, str) else (),
             threat_intelligence=(p.threat_intel_mode or "").lower(),
+            managed=p.management_ip_configuration is not None,
             failed=(p.provisioning_state or "").lower() == "failed",
         ),
     )

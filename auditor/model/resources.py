@@ -282,6 +282,7 @@ class Firewall(Struct, frozen=True):
     collections: tuple[NetworkCollection, ...] = ()  # classic rules
     private_ranges: tuple[str, ...] = ()
     threat_intelligence: str = ""
+    managed: bool = False  # it has a Management NIC, with which its own subnet may be tunnelled
     failed: bool = False  # the last change of it failed: what is in force may be older
 
 

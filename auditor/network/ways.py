@@ -4,7 +4,8 @@ A next hop address is looked up in the subnet's own virtual network and its conn
 firewalls take the first address of their subnet, so the same address recurs in unrelated networks.
 
 Sources: "Azure virtual network traffic routing", "Azure Virtual Network peering", "Azure Firewall known issues and
-limitations", "Azure Firewall forced tunneling", "Scale SNAT ports with Azure NAT Gateway".
+limitations", "Azure Firewall forced tunneling", "Azure Firewall Management NIC", "Scale SNAT ports
+with Azure NAT Gateway".
 """
 
 from __future__ import annotations
@@ -234,13 +235,14 @@ class Ways:
         own = self._own_way_out(firewall, subnet, common)
         if view.parts and all(p.hop.kind == NONE for p in view.parts):
             return _firewall_way(blocked="route", reasons=("route-none",), **common)
-        # Azure Firewall must have a direct way out; that a gateway beside it learns another default is the exception.
+        # Without a Management NIC Azure Firewall must have a direct way out; that a gateway beside it learns another
+        # default is the exception. With one, a default route published by BGP is a supported way to tunnel.
         perhaps = [p for p in view.parts if "bgp-default-possible" in p.hop.reasons]
         elsewhere = [p for p in view.parts if p.hop.kind not in (INTERNET, NONE) and p not in perhaps]
-        if perhaps and own.blocked:
+        if own.blocked or own.unknown or firewall.managed:
             elsewhere, perhaps = [*elsewhere, *perhaps], []
         leaving = AddressSet.union(p.addresses for p in elsewhere)
-        reasons = tuple(dict.fromkeys(_beyond_firewall(p.hop) for p in elsewhere))
+        reasons = tuple(dict.fromkeys(_beyond_firewall(p.hop, cut_off=bool(own.blocked)) for p in elsewhere))
         gaps = tuple(dict.fromkeys(p.hop.gap or f"forced-tunnel {p.id}" for p in elsewhere))
         if elsewhere and leaving == view.internet:
             return _firewall_way(unknown=True, reasons=reasons, gaps=gaps, **common)
@@ -258,16 +260,24 @@ class Ways:
         )
 
     def _own_way_out(self, firewall: Firewall, subnet: Subnet, common: _Common) -> Way:
-        """The NAT gateway of the firewall's subnet, else the firewall's public IPs."""
+        """The NAT gateway of the firewall's subnet, else the firewall's public IPs.
+
+        As for a VM, no page says whether a NAT gateway that owns no address stands in the way of public IPs.
+        """
         nat = self._outbound.nat_of(subnet)
+        empty = nat.reasons if nat is not None and nat.path == "none" else ()
         if nat is not None and nat.path == "nat-gateway":
-            return _firewall_way(egress_id=nat.id, egress_ip=nat.ip, reasons=("nat-gateway",), **common)
-        if nat is not None and nat.path == "unknown":
-            return _firewall_way(egress_id=nat.id, gaps=(nat.gap,), **common)
+            return _firewall_way(egress_id=nat.id, egress_ip=nat.ip, reasons=nat.reasons, **common)
+        if nat is not None and empty and firewall.public_ips:
+            return _firewall_way(unknown=True, reasons=empty, gaps=(f"outbound-of {nat.decided}",), **common)
         if not firewall.public_ips:
-            return _firewall_way(blocked="egress", reasons=("firewall-no-public-ip",), **common)
+            hidden = self._outbound.hidden_nat(subnet) if nat is None else nat.gap
+            blocked, gaps = ("", (hidden,)) if hidden else ("egress", ())
+            reasons = ("firewall-no-public-ip", *empty)
+            return _firewall_way(blocked=blocked, unknown=bool(hidden), reasons=reasons, gaps=gaps, **common)
+        unread = (nat.gap,) if nat is not None else ()
         ip = next(filter(None, map(self._outbound.public_ip, firewall.public_ips)), "")
-        return _firewall_way(egress_id=firewall.id, egress_ip=ip, **common)
+        return _firewall_way(egress_id=firewall.id, egress_ip=ip, gaps=unread, inferred=bool(unread), **common)
 
     def _hub_firewall(self, hop: Hop) -> Way:
         firewall = self._tenant.firewalls.get(key(hop.target))
@@ -378,9 +388,10 @@ def _in(subnet_id: str, names: tuple[str, ...] | None) -> bool:
     return names is None or name_of(subnet_id).lower() in names
 
 
-def _beyond_firewall(hop: Hop) -> str:
-    """Why what a firewall's own subnet routes on cannot be followed."""
-    tunnel = hop.kind in (GATEWAY, APPLIANCE, FIREWALL) or "bgp-default-possible" in hop.reasons
+def _beyond_firewall(hop: Hop, *, cut_off: bool) -> str:
+    """Why what a firewall's own subnet routes on cannot be followed; `cut_off`: it has no way out of its own, so that
+    beside what may learn a default route it is as likely tunnelled."""
+    tunnel = hop.kind in (GATEWAY, APPLIANCE, FIREWALL) or (cut_off and "bgp-default-possible" in hop.reasons)
     return "firewall-forced-tunnel" if tunnel else next(iter(hop.reasons), "firewall-forced-tunnel")
 
 

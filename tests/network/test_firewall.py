@@ -583,6 +583,17 @@ def test_a_part_of_the_firewalls_traffic_that_is_dropped():
 # ---- the firewall beside a gateway
 
 
+def cut_off(world: HubSpoke) -> None:
+    """Take the firewall's public IP away."""
+    del world.firewall["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"]
+
+
+def manage(world: HubSpoke) -> None:
+    """Give the firewall a Management NIC."""
+    managed = {"properties": {"publicIPAddress": world.group.public_ip("mgmt-ip", "203.0.113.12")}}
+    world.firewall["properties"]["managementIpConfiguration"] = managed
+
+
 def beside_a_gateway(world: HubSpoke) -> Json:
     """An ExpressRoute gateway in the firewall's network, which may bring a default route by BGP."""
     return world.group.gateway("ergw", subnet_of(world.hub, "GatewaySubnet"))
@@ -600,11 +611,26 @@ def test_a_firewall_that_may_learn_a_default_route():
     assert "bgp-default-possible" not in world.finding().reasons
 
 
+def test_a_firewall_with_a_management_nic_that_may_learn_a_default_route():
+    """§1.6, §3: with a Management NIC a default route published by BGP is a supported way to tunnel a firewall, so that
+    beside a gateway it is as possible as on any subnet: unknown until the gateway's learned routes tell."""
+    world = HubSpoke(allow_25())
+    gateway = beside_a_gateway(world)
+    manage(world)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", path="azure-firewall", firewall_rules="allow")
+    assert not wrong(found, gaps=(f"learned-routes {gateway['id']}",), action_code="look-at-effective-routes")
+    assert "bgp-default-possible" in found.reasons
+    assert "firewall-forced-tunnel" not in found.reasons
+    world.subscription.keep({"id": f"{gateway['id']}/getLearnedRoutes", "value": []})
+    assert not wrong(world.finding(), **THROUGH)
+
+
 def test_a_firewall_without_a_public_address_beside_a_gateway():
     """Case 63: a firewall that has no address of its own beside a gateway is as likely tunnelled as cut off."""
     world = HubSpoke(allow_25())
     beside_a_gateway(world)
-    del world.firewall["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"]
+    cut_off(world)
     found = world.finding()
     assert not wrong(found, smtp="unknown", path="azure-firewall", via_azure_firewall="yes")
     assert "firewall-forced-tunnel" in found.reasons
@@ -650,16 +676,57 @@ def test_a_half_of_the_firewalls_traffic_that_nobody_can_follow():
     assert "next-hop-type teleport" in found.gaps
 
 
-def test_a_nat_gateway_of_the_firewall_that_was_not_read():
-    """A NAT gateway out of sight on AzureFirewallSubnet is a way out whose address is not known."""
+@pytest.mark.parametrize(
+    ("public", "expected"),
+    [(True, {**THROUGH, "confidence": "medium"}), (False, {"smtp": "unknown", "path": "azure-firewall"})],
+)
+def test_a_nat_gateway_of_the_firewall_that_was_not_read(public, expected):
+    """Trap 17: a NAT gateway out of sight on AzureFirewallSubnet may own an address or not; a firewall with addresses
+    of its own has a way out all the same, though less surely, one without has none that is certain."""
     world = HubSpoke(allow_25())
+    world.sure(world.vnet)
     nat = world.nat()
     attach(world.firewall_subnet, natGateway=nat)
     world.subscription.drop(nat)
-    del world.firewall["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"]
+    if not public:
+        cut_off(world)
     found = world.finding()
-    assert not wrong(found, **THROUGH, egress_id=nat["id"], egress_ip="")
+    assert not wrong(found, **expected)
     assert f"natGateways {nat['id']}" in found.gaps
+
+
+def test_a_nat_gateway_of_the_firewall_that_may_hide():
+    """Trap 17: where NAT gateways were refused, one of the whole network may serve a firewall without an address; one
+    that has an address leaves by that or the other."""
+    world = HubSpoke(allow_25())
+    world.tenant.gap(world.subscription.id, "Microsoft.Network/natGateways")
+    assert not wrong(world.finding(), **THROUGH)
+    cut_off(world)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", path="azure-firewall", firewall_rules="allow")
+    assert f"microsoft.network/natgateways {world.hub['id']}" in found.gaps
+    assert "firewall-no-public-ip" in found.reasons
+
+
+@pytest.mark.parametrize(
+    ("public", "expected"),
+    [
+        (True, {"smtp": "unknown", "decided_by": "visibility", "path": "azure-firewall", "firewall_rules": "allow"}),
+        (False, {"smtp": "blocked", "decided_by": "egress", "path": "azure-firewall"}),
+    ],
+)
+def test_an_empty_nat_gateway_of_the_firewall(public, expected):
+    """Case 7: whether a NAT gateway that owns no address stands in the way of the firewall's public IPs is on no page,
+    as for a VM's; a firewall that has none either has no way out."""
+    world = HubSpoke(allow_25())
+    nat = world.group.nat_gateway("nat")
+    attach(world.firewall_subnet, natGateway=nat)
+    if not public:
+        cut_off(world)
+    found = world.finding()
+    assert not wrong(found, **expected)
+    assert "nat-without-address" in found.reasons
+    assert found.gaps == ((f"outbound-of {nat['id']}",) if public else ())
 
 
 # ---- the firewall itself
@@ -677,8 +744,7 @@ def test_a_firewall_in_a_failed_state():
 def test_a_management_address_is_no_forced_tunnel():
     """§3: managementIpConfiguration is there in Basic firewalls, too, and gives mail no way out."""
     world = HubSpoke(allow_25())
-    managed = {"properties": {"publicIPAddress": world.group.public_ip("mgmt-ip", "203.0.113.12")}}
-    world.firewall["properties"]["managementIpConfiguration"] = managed
+    manage(world)
     assert not wrong(world.finding(), **THROUGH, egress_ip="203.0.113.10")
-    del world.firewall["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"]
+    cut_off(world)
     assert not wrong(world.finding(), smtp="blocked", decided_by="egress", egress_id="")
