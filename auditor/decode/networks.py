@@ -93,6 +93,10 @@ class AddressSpace(Wire):
     address_prefixes: list[str] | None = None
 
 
+class Delegation(Wire):
+    """To which service does not matter here."""
+
+
 class SubnetProperties(Wire):
     address_prefix: str | None = None
     address_prefixes: list[str] | None = None
@@ -102,6 +106,7 @@ class SubnetProperties(Wire):
     default_outbound_access: bool | None = None
     ip_configurations: list[Ref] | None = None
     service_gateway: Ref | None = None
+    delegations: list[Delegation] | None = None
 
 
 class SubnetWire(Wire):
@@ -161,6 +166,7 @@ def subnet(w: SubnetWire, vnet_id: str) -> r.Subnet:
         default_outbound=p.default_outbound_access,
         tenants=tuple(map(parent_of, refs(p.ip_configurations))) if name_of(w.id).lower() in _RESERVED else (),
         service_gateway=ref(p.service_gateway),
+        delegated=bool(p.delegations),
     )
 
 

@@ -163,6 +163,7 @@ class Subnet(Struct, frozen=True):
     default_outbound: bool | None = None
     tenants: tuple[str, ...] = ()  # gateways, firewalls and route servers with an IP configuration in it
     service_gateway: str = ""
+    delegated: bool = False  # to a service
 
 
 class Peering(Struct, frozen=True):

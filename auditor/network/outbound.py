@@ -53,7 +53,8 @@ class Outbound(Struct, frozen=True):
 
 
 _DEFAULT = Outbound("default-outbound", reasons=("default-outbound",))
-_DEFAULT_IN_DOUBT = replace(_DEFAULT, inferred=True)
+_INTERNAL, _SHOWN = ("internal-lb",), "default-address-shown"
+_RELEASED = frozenset(("deallocated", "hibernated"))  # power states that give the default address back
 
 
 class _Surroundings(Struct, frozen=True):
@@ -95,11 +96,14 @@ class OutboundMethods:
         nat = around.nat
         if nat is not None and nat.path != "none":
             return nat
-        own = self._public_ip(configuration) or self._load_balancer(nic, configuration, subnet)
+        own = self._public_ip(configuration) or self._load_balancer(configuration, subnet)
         if nat is not None and own is not None and own.path != "none":
             # No page says whether a NAT gateway that owns no address stands in the way of what comes after it.
             return Outbound("unknown", decided=nat.decided, reasons=nat.reasons, gap=f"outbound-of {nat.decided}")
-        return _as_far_as_read(nat or own or self._default(vm, nic, configuration, subnet), unread)
+        found = nat or own or self._default(vm, nic, configuration, subnet)
+        if found.path == "none" and _shows_default(vm, nic):
+            found = self._contradicted(found, vm, nic, configuration, subnet)
+        return _as_far_as_read(found, unread)
 
     def nat_of(self, subnet: Subnet) -> Outbound | None:
         """The NAT gateway that serves a subnet over IPv4, if one does."""
@@ -183,7 +187,7 @@ class OutboundMethods:
         by_address = self._by_address.get((key(subnet.vnet), configuration.private_ip), [])
         return list(by_nic), [p for p in by_address if p not in by_nic]
 
-    def _load_balancer(self, nic: Nic, configuration: IpConfiguration, subnet: Subnet) -> Outbound | None:
+    def _load_balancer(self, configuration: IpConfiguration, subnet: Subnet) -> Outbound | None:
         by_nic, by_address = self.pools_of(configuration, subnet)
         if not configuration.primary:
             return None  # secondary IP configurations get no outbound through a load balancer
@@ -208,7 +212,7 @@ class OutboundMethods:
                 return Outbound("none", decided=lb.id, reasons=("lb-without-outbound",))
             if not ruled:
                 return Outbound("unknown", decided=lb.id, reasons=("lb-without-outbound",), gap=f"outbound-of {lb.id}")
-        return self._internal(nic, by_nic)
+        return self._internal(by_nic)
 
     def _snat(self, lb: LoadBalancer, pool: str, bits: int) -> Outbound | None:
         """Outbound rules first, then load balancing rules, whose outbound NAT mirrors them unless it is off."""
@@ -231,49 +235,81 @@ class OutboundMethods:
         found = self._tenant.public_prefixes.get(key(prefix_id)) if prefix_id else None
         return found.address if found else ""
 
-    def _internal(self, nic: Nic, by_nic: Iterable[str]) -> Outbound | None:
+    def _internal(self, by_nic: Iterable[str]) -> Outbound | None:
         """A NIC in the pool of an internal Standard load balancer loses default outbound access."""
-        for pool in by_nic:
-            lb = self._pools[pool]
-            if lb.standard and nic.default_outbound is not True:
-                return Outbound("none", decided=lb.id, reasons=("internal-lb",), inferred=True)
-        return None
+        lb = next((self._pools[pool] for pool in by_nic if self._pools[pool].standard), None)
+        return Outbound("none", decided=lb.id, reasons=_INTERNAL, inferred=True) if lb else None
 
     # ---- default outbound access
 
     def _default(self, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration, subnet: Subnet) -> Outbound:
         flexible = vm.scale_set and not vm.instance
         if flexible:
-            return Outbound("none", decided=vm.scale_set, reasons=("flexible-scale-set",))
+            return self._of_flexible(vm, nic)
         if subnet.default_outbound is False:
-            if nic.default_outbound:
-                return Outbound(
-                    "default-outbound", reasons=("default-outbound", "private-subnet-not-in-force"), inferred=True
-                )
-            return Outbound("none", decided=subnet.id, reasons=("private-subnet",))
-        others = self._public_ips(vm)
+            return self._of_private(vm, nic, subnet)
+        others, missing = self._public_ips(vm)
         if any(ip.standard for ip in others if isinstance(ip, PublicIp)):
             return Outbound("none", decided=nic.id, reasons=("no-egress",), inferred=True)
         unread = next((ip for ip in others if isinstance(ip, str)), "")
         if unread:
             return Outbound("unknown", decided=nic.id, gap=f"publicIPAddresses {unread}")
+        found = _DEFAULT
         if any(self._pools[p].standard for p in self.pools_of(configuration, subnet)[1]):
             # A known issue of the platform: in a pool by address, default outbound access stays.
-            return Outbound("default-outbound", reasons=("default-outbound", "internal-lb-by-address"), inferred=True)
+            found = replace(_DEFAULT, reasons=("default-outbound", "internal-lb-by-address"), inferred=True)
+        if missing:  # a Standard public IP of its would take default outbound access away
+            return replace(found, gap=f"networkInterfaces {missing}", inferred=True)
         # The NIC's own word is late: it changes when the VM is deallocated only.
-        return _DEFAULT_IN_DOUBT if nic.default_outbound is False else _DEFAULT
+        return replace(found, inferred=found.inferred or nic.default_outbound is False)
 
-    def _public_ips(self, vm: VirtualMachine) -> list[PublicIp | str]:
-        """All of the VM's IPv4 public IPs, by id where they were not read.
+    def _of_flexible(self, vm: VirtualMachine, nic: Nic) -> Outbound:
+        """Pages say that instances have no default address; where the NIC shows one all the same, nobody knows."""
+        found = Outbound("none", decided=vm.scale_set, reasons=("flexible-scale-set",))
+        if _shows_default(vm, nic):
+            found = replace(found, path="unknown", reasons=(*found.reasons, _SHOWN), gap=f"outbound-of {nic.id}")
+        return found
+
+    @staticmethod
+    def _of_private(vm: VirtualMachine, nic: Nic, subnet: Subnet) -> Outbound:
+        """Until it is deallocated a VM keeps the default address it had before its subnet was made private.
+
+        The setting does not apply to delegated subnets: the service they are delegated to sees to the way out.
+        """
+        if _shows_default(vm, nic):
+            reasons = ("default-outbound", "private-subnet-not-in-force")
+            return Outbound("default-outbound", reasons=reasons, inferred=True)
+        if subnet.delegated:
+            gap = f"outbound-of {subnet.id}"
+            return Outbound("unknown", decided=subnet.id, reasons=("delegated-subnet",), gap=gap)
+        return Outbound("none", decided=subnet.id, reasons=("private-subnet",), inferred=bool(nic.default_outbound))
+
+    def _contradicted(
+        self, found: Outbound, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration, subnet: Subnet
+    ) -> Outbound:
+        """A lack of any way out, beside a NIC that shows a default address: evidence, no rule.
+
+        That an internal load balancer takes default outbound access away is on no page, so the NIC's word outweighs
+        it. Other methods that give nothing take the traffic all the same: an address may be kept and not be used.
+        """
+        if found.reasons != _INTERNAL:
+            return replace(found, reasons=(*found.reasons, _SHOWN), inferred=True)
+        kept = self._default(vm, nic, configuration, subnet)
+        return replace(kept, reasons=(*kept.reasons, *_INTERNAL, _SHOWN), inferred=True)
+
+    def _public_ips(self, vm: VirtualMachine) -> tuple[list[PublicIp | str], str]:
+        """All of the VM's IPv4 public IPs, by id where they were not read, and the id of a NIC that was not read.
 
         A Standard one on any NIC takes default outbound access away from the whole VM.
         """
         found: list[PublicIp | str] = []
+        missing = ""
         for reference in vm.nics or ():
             nic = self._tenant.nics.get(key(reference.id))
+            missing = missing or ("" if nic else reference.id)
             named = [self._public_ip_of(c) for c in nic.configurations if c.version == V4] if nic else ()
             found += [self._tenant.public_ips.get(key(i)) or i for i in named if i]
-        return found
+        return found, missing
 
     # ---- IPv6: only what was asked for
 
@@ -288,6 +324,11 @@ class OutboundMethods:
             if way := self._snat(lb, pool, V6):
                 return way
         return Outbound("none", decided=subnet.id, reasons=("no-egress",))
+
+
+def _shows_default(vm: VirtualMachine, nic: Nic) -> bool:
+    """Whether the NIC says that it has a default address, which it keeps until the VM is deallocated."""
+    return nic.default_outbound is True and vm.power_state not in _RELEASED
 
 
 def _as_far_as_read(found: Outbound, unread: str) -> Outbound:

@@ -34,6 +34,12 @@ def with_public_ip(world: Lone, address: str = "203.0.113.4", sku: str = "Standa
     return ip
 
 
+def set_state(vm: Json, state: str) -> None:
+    """Set the power state of a VM."""
+    statuses = vm["properties"]["instanceView"]["statuses"]
+    next(s for s in statuses if s["code"].startswith("PowerState/"))["code"] = f"PowerState/{state}"
+
+
 # ---- default outbound access
 
 
@@ -66,6 +72,47 @@ def test_a_private_subnet_not_yet_in_force():
     assert found.confidence != "high"
 
 
+@pytest.mark.parametrize(("state", "kept"), [("stopped", True), ("deallocated", False), ("hibernated", False)])
+def test_a_private_subnet_in_force_since_deallocation(state, kept):
+    """§5.2: the default address is kept until the VM is deallocated, and no longer: a VM that is comes back without one,
+    whatever its NIC showed last; one that is only stopped has not lost its own."""
+    world = Lone({"default_outbound": False}, properties={"defaultOutboundConnectivityEnabled": True})
+    set_state(world.vm, state)
+    world.sure(world.vnet)
+    found = world.finding()
+    assert not wrong(found, **(BY_DEFAULT if kept else NO_EGRESS), confidence="medium")
+    assert deciders(found, "egress") == [("default-outbound", "") if kept else ("none", world.app["id"])]
+    assert ("private-subnet" in found.reasons) is not kept
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        (None, {"smtp": "unknown", "path": "unknown", "confidence": "low"}),
+        (True, {**BY_DEFAULT, "confidence": "medium"}),
+    ],
+)
+def test_a_private_subnet_that_is_delegated(flag, expected):
+    """§5.2: private subnets are not applicable to delegated ones, whose service manages outbound connectivity: whether
+    a VM in one has default outbound access is not known, unless its NIC shows that it has."""
+    options = {} if flag is None else {"defaultOutboundConnectivityEnabled": flag}
+    world = Lone({"default_outbound": False, "delegation": "Microsoft.Databricks/workspaces"}, properties=options)
+    world.sure(world.vnet)
+    found = world.finding()
+    assert not wrong(found, **expected)
+    if flag is None:
+        assert "delegated-subnet" in found.reasons
+        assert found.gaps == (f"outbound-of {world.app['id']}",)
+        assert deciders(found, "egress") == [("unknown", world.app["id"])]
+
+
+def test_a_delegated_subnet_with_a_way_out():
+    """§5.1: a delegation takes no explicit way out away."""
+    world = Lone({"default_outbound": False, "delegation": "Microsoft.Databricks/workspaces"})
+    attach(world.app, natGateway=world.nat())
+    assert not wrong(world.finding(), **DIRECT, path="nat-gateway", egress_ip="203.0.113.20")
+
+
 def test_a_flexible_scale_set():
     """Case 14: an instance of a Flexible scale set has no default outbound access."""
     world = Lone()
@@ -74,6 +121,24 @@ def test_a_flexible_scale_set():
     found = world.findings()["flex-1"]
     assert not wrong(found, **NO_EGRESS, kind="vm", vmss=flexible["id"])
     assert deciders(found, "egress") == [("none", flexible["id"])]
+
+
+@pytest.mark.parametrize("state", ["running", "deallocated"])
+def test_a_flexible_scale_set_whose_nic_shows_a_default_address(state):
+    """Case 14, §5.2: what pages rule out and the NIC shows all the same is not known; a NIC's word of before the VM was
+    deallocated says nothing."""
+    world = Lone(properties={"defaultOutboundConnectivityEnabled": True})
+    flexible = world.group.scale_set("flex", "Flexible")
+    attach(world.vm, virtualMachineScaleSet=flexible)
+    set_state(world.vm, state)
+    found = world.finding()
+    if state == "deallocated":
+        assert not wrong(found, **NO_EGRESS)
+        return
+    assert not wrong(found, smtp="unknown", path="unknown", decided_by="visibility")
+    assert found.gaps == (f"outbound-of {world.nic['id']}",)
+    assert deciders(found, "egress") == [("unknown", flexible["id"])]
+    assert {"flexible-scale-set", "default-address-shown"} <= set(found.reasons)
 
 
 def test_a_uniform_scale_set():
@@ -128,6 +193,20 @@ def test_a_public_ip_on_another_nic_that_was_not_read():
     found = world.findings()["mx"]
     assert not wrong(found, path="unknown", smtp="unknown", decided_by="visibility")
     assert f"publicIPAddresses {ip['id']}" in found.gaps
+
+
+def test_another_nic_that_was_not_read():
+    """§5.2: a NIC that was not read may have a Standard public IP, which takes default outbound access away from the
+    whole VM: less sure, and the gap names the NIC."""
+    world = Lone()
+    world.sure(world.vnet)
+    assert not wrong(world.finding(), **BY_DEFAULT, confidence="high")
+    second = world.group.nic("app01-nic-2", world.app, "10.1.0.9", primary=False)
+    world.vm["properties"]["networkProfile"]["networkInterfaces"].append({"id": second["id"]})
+    world.subscription.drop(second)
+    found = world.finding()
+    assert not wrong(found, **BY_DEFAULT, confidence="medium")
+    assert found.gaps == (f"networkInterfaces {second['id']}",)
 
 
 def test_a_uniform_instance_with_a_public_ip_of_its_own():
@@ -436,6 +515,31 @@ def test_an_internal_load_balancer():
     assert deciders(found, "egress") == [("none", made["id"])]
     assert "internal-lb" in found.reasons
     assert found.confidence != "high"
+
+
+def test_an_internal_load_balancer_beside_a_default_address():
+    """Case 12, §5.2: where the NIC shows a default address all the same, its word is evidence, no rule: a way out, but
+    less sure, and both are said."""
+    world = Lone(properties={"defaultOutboundConnectivityEnabled": True})
+    internal(world, by_address=False)
+    world.sure(world.vnet)
+    found = world.finding()
+    assert not wrong(found, **BY_DEFAULT, confidence="medium")
+    assert {"internal-lb", "default-address-shown"} <= set(found.reasons)
+    set_state(world.vm, "deallocated")
+    assert not wrong(world.finding(), **NO_EGRESS)
+
+
+def test_a_public_load_balancer_without_outbound_beside_a_default_address():
+    """Case 10, §5.2: a default address that the NIC shows may be kept and not be used: no way out, but less sure."""
+    world, made = behind(rules=[("Tcp", 443)], outbound_snat=False)
+    world.sure(world.vnet)
+    assert not wrong(world.finding(), **NO_EGRESS, confidence="high")
+    world.nic["properties"]["defaultOutboundConnectivityEnabled"] = True
+    found = world.finding()
+    assert not wrong(found, **NO_EGRESS, confidence="medium")
+    assert deciders(found, "egress") == [("none", made["id"])]
+    assert "default-address-shown" in found.reasons
 
 
 def test_an_internal_load_balancer_by_address():

@@ -52,7 +52,8 @@ REASONS = """
 no-nic nic-not-seen subnet-not-seen nsg-not-seen rules-allow rules-deny rules-partial rules-unknown no-nsg tag-unknown
 tag-excerpt virtualnetwork-tag-holds-default-route source-port-rule admin-rule-denies admin-rule-allows
 admin-rules-not-asked public-ip nat-gateway load-balancer default-outbound private-subnet private-subnet-not-in-force
-flexible-scale-set nat-without-address lb-without-outbound internal-lb internal-lb-by-address
+delegated-subnet default-address-shown flexible-scale-set nat-without-address lb-without-outbound
+internal-lb internal-lb-by-address
 secondary-ip-configuration no-egress inspected-by-gateway-lb route-none route-table-not-seen route-tag-unknown
 next-hop-unknown-type next-hop-unresolved next-hop-stale next-hop-unreachable next-hop-outside forwarding-off appliance
 appliance-inbound-denied appliance-no-egress appliance-not-running via-azure-firewall firewall-allows firewall-denies
