@@ -45,7 +45,8 @@ LISTED = (
     "Microsoft.Network/connections",
     "Microsoft.Network/virtualHubs",
 )
-_MANAGERS = "Microsoft.Network/networkManagers"  # asked for since snapshots say what was
+# Asked for since snapshots say what was.
+_LISTED_SINCE = ("Microsoft.Network/networkManagers", "Microsoft.Network/networkVirtualAppliances")
 
 
 class Scan(Struct, frozen=True):
@@ -192,12 +193,12 @@ def _suppression(
 def coverage(tenant: Tenant, facts: Sequence[SubscriptionFacts], gaps: Sequence[Gap]) -> tuple[CoverageRow, ...]:
     """Every subscription and kind, how far it was read; then what the gaps say beyond that."""
     found: dict[tuple[str, str], list[Gap]] = {}
-    spelt = {kind.lower(): kind for kind in (*LISTED, _MANAGERS)}
+    spelt = {kind.lower(): kind for kind in (*LISTED, *_LISTED_SINCE)}
     for gap in gaps:
         found.setdefault((subscription_of(gap.scope), gap.kind.lower()), []).append(gap)
         spelt.setdefault(gap.kind.lower(), gap.kind)
     names = {f.subscription_id.lower(): f.name for f in facts}
-    asked = (*LISTED, *(k for k in (_MANAGERS,) if k.lower() in tenant.listed))
+    asked = (*LISTED, *(k for k in _LISTED_SINCE if k.lower() in tenant.listed))
     wanted = dict.fromkeys((guid, kind.lower()) for guid in names for kind in asked)
     wanted.update(dict.fromkeys(found))
     return tuple(_covered(tenant, names, spelt[kind], guid, found.get((guid, kind), [])) for guid, kind in wanted)

@@ -901,6 +901,17 @@ class Group:
         self.subscription.keep(part(hub, "hubRouteTables", "defaultRouteTable", table))
         return hub
 
+    def hub_appliance(self, name: str, hub: Json) -> Json:
+        """A network virtual appliance in a virtual hub; the hub's own document names it, too."""
+        properties: Json = {
+            "virtualHub": ref(hub),
+            "nvaSku": {"vendor": "barracudasdwanrelease", "bundledScaleUnit": "1", "marketPlaceVersion": "latest"},
+            "virtualApplianceAsn": 64512,
+        }
+        made = self.add("Microsoft.Network/networkVirtualAppliances", name, properties)
+        hub["properties"].setdefault("networkVirtualAppliances", []).append(ref(made))
+        return made
+
     def hub_route(self, hub: Json, name: str, destinations: Names, hop: Json) -> None:
         """Add a static row to the hub's defaultRouteTable."""
         table_id = f"{hub['id']}/hubRouteTables/defaultRouteTable"

@@ -108,6 +108,7 @@ OF_SUBSCRIPTION = (
     IP_GROUPS,
     _network("virtualWans"),
     HUBS,
+    _network("networkVirtualAppliances"),
     _network("networkManagers"),
 )
 """Asked of every subscription as they stand. VMs, resources and the billing property are asked of every one, too."""

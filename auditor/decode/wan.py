@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import field
 
 from auditor.decode.networks import AddressSpace, prefixes_of
@@ -91,6 +93,22 @@ def connection(w: ConnectionWire, t: r.Tenant) -> None:
     )
 
 
+class LegacyRoute(Wire):
+    """A route of before hub route tables: in the hub's one table, or in one of its second generation of tables."""
+
+    address_prefixes: list[str] | None = None
+    destination_type: str | None = None
+    destinations: list[str] | None = None
+
+
+class LegacyTable(Wire):
+    routes: list[LegacyRoute] | None = None
+
+
+class LegacyTableV2(Wire):
+    properties: LegacyTable | None = None
+
+
 class HubProperties(Wire):
     virtual_wan: Ref | None = None
     azure_firewall: Ref | None = None
@@ -99,7 +117,10 @@ class HubProperties(Wire):
     p2s_vpn_gateway: Ref | None = field(default=None, name="p2SVpnGateway")
     bgp_connections: list[Ref] | None = None
     security_partner_provider: Ref | None = None
+    network_virtual_appliances: list[Ref] | None = None
     ip_configurations: list[GatewayIpConfiguration] | None = None
+    route_table: LegacyTable | None = None
+    virtual_hub_route_table_v2s: list[LegacyTableV2] | None = field(default=None, name="virtualHubRouteTableV2s")
 
 
 class HubWire(Wire):
@@ -110,11 +131,22 @@ class HubWire(Wire):
 def hub(w: HubWire, t: r.Tenant) -> None:
     p = w.properties
     gateways = (p.vpn_gateway, p.express_route_gateway, p.p2s_vpn_gateway)
-    learns = any((*gateways, p.bgp_connections, p.security_partner_provider))
-    t.hubs.setdefault(key(w.id), r.Hub(w.id, ref(p.virtual_wan), ref(p.azure_firewall), learns))
+    learns = any((*gateways, p.bgp_connections, p.security_partner_provider, p.network_virtual_appliances))
+    made = r.Hub(w.id, ref(p.virtual_wan), ref(p.azure_firewall), learns, tuple(_legacy(p)))
+    t.hubs.setdefault(key(w.id), made)
     if not p.virtual_wan:
         # A Route Server is a virtual hub without a virtual WAN; its IP configurations may be a child listing.
         route_server(w.id, vnet_of(p.ip_configurations), t)
+
+
+def _legacy(p: HubProperties) -> Iterator[str]:
+    """The prefixes of the hub's routes of before hub route tables."""
+    newer = [table.properties for table in p.virtual_hub_route_table_v2s or () if table.properties]
+    for table in (p.route_table, *newer):
+        for route in table.routes or () if table else ():
+            yield from route.address_prefixes or ()
+            if (route.destination_type or "").lower() in ("cidr", ""):
+                yield from route.destinations or ()
 
 
 def route_server(hub_id: str, vnet: str, t: r.Tenant) -> None:
@@ -130,6 +162,28 @@ class HubIpConfigurationWire(Wire):
 def hub_ip_configuration(w: HubIpConfigurationWire, t: r.Tenant) -> None:
     if w.properties and w.properties.subnet:
         route_server(parent_of(w.id), parent_of(w.properties.subnet.id), t)
+
+
+class HubPeerWire(Wire):
+    id: str
+
+
+def bgp_connection(w: HubPeerWire, t: r.Tenant) -> None:
+    t.taught_hubs.add(key(parent_of(w.id)))
+
+
+class ApplianceProperties(Wire):
+    virtual_hub: Ref | None = None
+
+
+class ApplianceWire(Wire):
+    id: str
+    properties: ApplianceProperties
+
+
+def hub_appliance(w: ApplianceWire, t: r.Tenant) -> None:
+    if w.properties.virtual_hub:
+        t.taught_hubs.add(key(w.properties.virtual_hub.id))
 
 
 class StaticRouteWire(Wire):
@@ -272,6 +326,8 @@ READERS = {
     "microsoft.network/localnetworkgateways": reader(LocalGatewayWire, local_gateway),
     "microsoft.network/connections": reader(ConnectionWire, connection),
     "microsoft.network/virtualhubs": reader(HubWire, hub),
+    "microsoft.network/virtualhubs/bgpconnections": reader(HubPeerWire, bgp_connection),
+    "microsoft.network/networkvirtualappliances": reader(ApplianceWire, hub_appliance),
     "microsoft.network/virtualhubs/ipconfigurations": reader(HubIpConfigurationWire, hub_ip_configuration),
     "microsoft.network/virtualhubs/hubvirtualnetworkconnections": reader(HubConnectionWire, hub_connection),
     "microsoft.network/virtualhubs/hubroutetables": reader(HubRouteTableWire, hub_route_table),

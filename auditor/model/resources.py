@@ -315,7 +315,8 @@ class Hub(Struct, frozen=True):
     id: str
     wan: str = ""
     firewall: str = ""
-    learns: bool = False  # a gateway, BGP peer or security partner may bring routes no resource shows
+    learns: bool = False  # a gateway, BGP peer, appliance or security partner may bring routes no resource shows
+    legacy: tuple[str, ...] = ()  # prefixes of routes of before hub route tables
 
 
 class StaticVnetRoute(Struct, frozen=True):
@@ -409,6 +410,9 @@ class Tenant(Struct):
     local_gateways: dict[str, LocalGateway] = field(default_factory=dict)
     connections: dict[str, Connection] = field(default_factory=dict)
     hubs: dict[str, Hub] = field(default_factory=dict)
+    taught_hubs: set[str] = field(
+        default_factory=set
+    )  # that a BGP peer or appliance with a document of its own teaches
     hub_connections: dict[str, HubConnection] = field(default_factory=dict)
     hub_route_tables: dict[str, HubRouteTable] = field(default_factory=dict)
     connection_policies: dict[str, ConnectionPolicy] = field(default_factory=dict)

@@ -5,7 +5,8 @@ with does, by its static routes and by those that other connections propagate to
 connection only with enableInternetSecurity and never comes from another hub; longer prefixes need no such leave.
 
 Sources: "How to configure Virtual WAN Hub routing intent and routing policies", "Securing Internet access with routing
-intent", the Virtual WAN FAQ.
+intent", "About virtual hub routing", "About NVAs in a Virtual WAN hub" (they peer with the hub's router), the Virtual
+WAN FAQ.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from auditor.network.hop import APPLIANCE, FIREWALL, GATEWAY, UNKNOWN, Hop
 _CONNECTIONS = "microsoft.network/virtualhubs/hubvirtualnetworkconnections"
 _INTENT = "microsoft.network/virtualhubs/routingintent"
 _ROUTE_TABLES = "microsoft.network/virtualhubs/hubroutetables"
+_TEACHERS = ("microsoft.network/virtualhubs/bgpconnections", "microsoft.network/networkvirtualappliances")
 _BRANCH_GATEWAYS = tuple(f"microsoft.network/{g}" for g in ("vpngateways", "expressroutegateways", "p2svpngateways"))
 _DEFAULT = "0.0.0.0/0"
 _DEFAULT_TABLE, _NONE_TABLE = "defaultroutetable", "noneroutetable"  # every hub has both
@@ -66,7 +68,7 @@ class VirtualWan:
         """The id of the spoke's hub if it may know longer public prefixes that no resource shows, else ""."""
         connection = self._connections.get(key(vnet.id))
         hub = self._tenant.hubs.get(key(connection.hub)) if connection else None
-        return hub.id if hub and hub.learns else ""
+        return hub.id if hub and self._may_learn(hub) else ""
 
     def default_of_another_hub(self, vnet: VirtualNetwork) -> bool:
         """Whether another hub of the spoke's Virtual WAN has a default route.
@@ -112,7 +114,7 @@ class VirtualWan:
             return advert.hop
         if hub is None or self._refused(hub) is not None:
             return _unknown("hub-not-seen", connection.hub).hop
-        if hub.learns:
+        if self._may_learn(hub):
             return Hop(GATEWAY, target=hub.id, reasons=("learned-default",))
         return _unknown("wan-route-unknown", hub.id).hop
 
@@ -140,22 +142,32 @@ class VirtualWan:
             return
         if hub is None or self._refused(hub) is not None:
             yield _unknown("hub-not-seen", connection.hub)
-        elif hub.learns and not asked:
+        elif self._may_learn(hub) and not asked:
             yield _unknown("wan-route-unknown", hub.id)
 
     def _told(self, connection: HubConnection, hub: Hub | None) -> tuple[list[HubAdvert], bool]:
         """The hub's own answer with what configuration shows besides, and whether the hub answered.
 
-        An answer is not the whole: the default route of an Internet policy stands in the default table's alone.
+        An answer is not the whole: the default route of an Internet policy stands in the default table's alone. Where
+        routes of before hub route tables lead is for the hub to answer: no page says what they do beside newer ones.
         """
         answered = self._answered(connection, hub)
         found = list(answered or ())
         shown = {advert.prefix for advert in found}
         found += [a for a in (self._configured(hub, connection) if hub else ()) if a.prefix not in shown]
+        if hub is not None and answered is None:
+            shown = {advert.prefix for advert in found}
+            found += [_unknown("wan-route-unknown", hub.id, prefix) for prefix in hub.legacy if prefix not in shown]
         return found, answered is not None
 
     def _refused(self, hub: Hub) -> str | None:
         return next((kind for kind in (_INTENT, _ROUTE_TABLES) if self._tenant.refused(kind, hub.id)), None)
+
+    def _may_learn(self, hub: Hub) -> bool:
+        """Whether the hub may know routes that no resource shows: a BGP peer or an appliance in the hub has a document
+        of its own beside what the hub names, and where their lists were refused there may be one."""
+        taught = hub.learns or key(hub.id) in self._tenant.taught_hubs
+        return taught or any(self._tenant.refused(kind, hub.id) for kind in _TEACHERS)
 
     def _policy_differs(self, connection: HubConnection) -> bool:
         """Whether a connection policy may say otherwise than its connection; which of them wins is not documented."""
@@ -269,7 +281,7 @@ class VirtualWan:
         if hub is None:
             return False
         static = (s for c in self._of_hub.get(key(hub.id), ()) for s in c.static_routes)
-        return hub.learns or any(_DEFAULT in s.prefixes for s in static)
+        return self._may_learn(hub) or any(_DEFAULT in s.prefixes for s in static)
 
     def _through_connection(self, hop: str, decided_by: str, prefix: str) -> HubAdvert:
         """A route to a connection goes on to the appliance that the connection's own static route names."""

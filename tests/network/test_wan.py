@@ -141,6 +141,109 @@ def test_a_hub_that_may_learn(what):
     assert deciders(found, "route") == [("unknown", world.hub["id"])]
 
 
+@pytest.mark.parametrize("named_by", ["appliance", "hub"])
+@pytest.mark.parametrize("intent", ["", "private"])
+def test_an_appliance_in_the_hub(named_by, intent):
+    """§2.2: appliances in a hub peer with its router ("About NVAs in a Virtual WAN hub"), so that the hub may have
+    learned a default route from one, for the spoke and for what its firewall sends on in a forced tunnel. The hub names
+    it, or the appliance names the hub."""
+    world = Spoke(intent)
+    if intent:
+        world.group.hub_route(world.hub, "private_traffic", [DEFAULT], world.firewall)
+    appliance = world.group.hub_appliance("sdwan", world.hub)
+    if named_by == "hub":
+        world.subscription.drop(appliance)
+    else:
+        del world.hub["properties"]["networkVirtualAppliances"]
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", path="azure-firewall" if intent else "unknown")
+    assert "wan-route-unknown" in found.reasons
+    assert found.gaps == (f"{'learned-routes' if intent else 'virtualHubs'} {world.hub['id']}",)
+
+
+def test_an_appliance_in_another_hub():
+    """§2.2: a default route does not propagate from hub to hub: what an appliance elsewhere teaches stays there."""
+    world = Spoke("")
+    wan = {"id": world.hub["properties"]["virtualWan"]["id"]}
+    world.group.hub_appliance("sdwan", world.group.hub("hub2", "10.9.0.0/23", wan=wan))
+    assert not wrong(world.finding(), **PAST)
+
+
+def test_a_bgp_peer_of_the_hub():
+    """§2.2: a BGP peer with a document of its own may have taught the hub a default route, though the hub's document
+    does not name it."""
+    world = Spoke("")
+    peering = {"peerIp": "10.1.0.9", "peerAsn": 65001, "connectionState": "Connected"}
+    world.subscription.keep(part(world.hub, "bgpConnections", "nva", peering))
+    found = world.finding()
+    assert not wrong(found, **UNSEEN)
+    assert "wan-route-unknown" in found.reasons
+    assert deciders(found, "route") == [("unknown", world.hub["id"])]
+
+
+@pytest.mark.parametrize("kind", ["virtualHubs/bgpConnections", "networkVirtualAppliances"])
+def test_peers_of_the_hub_that_were_refused(kind):
+    """Trap 17: where BGP peers or appliances were refused, one may have taught the hub a default route; a spoke that
+    takes none, or has one by a policy for the Internet, does not mind."""
+    for world, expected in (
+        (Spoke(""), UNSEEN),
+        (Spoke("", security=False), PAST),
+        (Spoke(), THROUGH),
+    ):
+        world.tenant.gap(world.hub, f"Microsoft.Network/{kind}")
+        assert not wrong(world.finding(), **expected)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"routeTable": {"routes": [{"addressPrefixes": [DEFAULT], "nextHopIpAddress": "10.5.0.4"}]}},
+        {
+            "virtualHubRouteTableV2s": [
+                {
+                    "name": "table",
+                    "properties": {
+                        "attachedConnections": ["All_Vnets"],
+                        "routes": [
+                            {
+                                "destinationType": "CIDR",
+                                "destinations": [DEFAULT],
+                                "nextHopType": "IPAddress",
+                                "nextHops": ["10.5.0.4"],
+                            }
+                        ],
+                    },
+                }
+            ]
+        },
+    ],
+    ids=["routeTable", "virtualHubRouteTableV2s"],
+)
+def test_routes_of_before_hub_route_tables(field):
+    """A hub may still hold routes of before its route tables ("About virtual hub routing": pre-existing routes), and
+    where these lead is not known from its configuration: unknown until the hub answers, or a policy for the Internet
+    says otherwise."""
+    world = Spoke("")
+    world.hub["properties"] |= field
+    found = world.finding()
+    assert not wrong(found, **UNSEEN, gaps=(f"virtualHubs {world.hub['id']}",))
+    assert "wan-route-unknown" in found.reasons
+    answer = {"addressPrefixes": ["10.0.0.0/8"], "nextHops": [world.firewall["id"]], "nextHopType": "Azure Firewall"}
+    world.subscription.keep({"id": f"{world.hub['id']}/effectiveRoutes{world.connection['id']}", "value": [answer]})
+    assert not wrong(world.finding(), **PAST)
+    settled = Spoke()
+    settled.hub["properties"] |= field
+    assert not wrong(settled.finding(), **THROUGH)
+
+
+def test_empty_tables_of_before_hub_route_tables():
+    """Every hub shows its older tables, as a rule without routes."""
+    world = Spoke("")
+    world.hub["properties"] |= {"routeTable": {"routes": []}, "virtualHubRouteTableV2s": []}
+    world.hub["properties"]["networkVirtualAppliances"] = []
+    assert not wrong(world.finding(), **PAST)
+
+
 def test_a_hub_that_learns_nothing():
     """A hub without gateway, intent and static default route advertises none."""
     assert not wrong(Spoke("").finding(), **PAST)
