@@ -162,14 +162,14 @@ class Routes:
             part = RoutePart(internet, hop, subnet.route_table, name_of(subnet.route_table))
             return RouteView((part,), internet, VnetTag(EMPTY[bits], internet), gaps=(hop.gap,))
         learned: tuple[_Candidate, ...] = ()
-        why, longer, other_hub = "", False, False
+        why, longer, kept_away = "", False, False
         if vnet is not None and not (table and table.propagation_off):
             learned = tuple(self._learned(vnet, bits))
             why = self._gateways.may_learn(vnet)
             longer = bool(why or self._wan.learning_hub(vnet))
-            other_hub = self._wan.default_of_another_hub(vnet)
+            kept_away = self._wan.kept_away_by_inference(vnet)
         # Most subnets differ in none of these, so that a table is derived once.
-        alike = (key(subnet.route_table), bits, tuple(local), learned, why, longer, other_hub)
+        alike = (key(subnet.route_table), bits, tuple(local), learned, why, longer, kept_away)
         view = self._shared.get(alike)
         if view is None:
             view = self._shared[alike] = self._select(table, internet, *alike[1:])
@@ -184,17 +184,17 @@ class Routes:
         learned: tuple[_Candidate, ...],
         why: str,
         longer: bool,
-        other_hub: bool,
+        kept_away: bool,
     ) -> RouteView:
         """The view of a table beside the routes of the virtual network and those that are or may be learned.
 
         `why` names what may bring a default route, `longer` says that longer prefixes may have been learned,
-        `other_hub` that another hub of the Virtual WAN has a default route, which is to stay there.
+        `kept_away` that a default route of a hub does not reach the virtual network by inference alone.
         """
         user, unresolved = self._user(table, bits)
         user, remote = _override(user, learned, bits, longer)
         hop = Hop(INTERNET)
-        default = _Candidate(EVERYTHING[bits], 0, _SYSTEM, hop, "", _SYSTEM_DEFAULT, inferred=other_hub)
+        default = _Candidate(EVERYTHING[bits], 0, _SYSTEM, hop, "", _SYSTEM_DEFAULT, inferred=kept_away)
         parts = tuple(longest_prefix([*user, *remote, *local, default], internet))
         if unresolved:
             parts = tuple(_doubt(p, unresolved) for p in parts)

@@ -70,16 +70,19 @@ class VirtualWan:
         hub = self._tenant.hubs.get(key(connection.hub)) if connection else None
         return hub.id if hub and self._may_learn(hub) else ""
 
-    def default_of_another_hub(self, vnet: VirtualNetwork) -> bool:
-        """Whether another hub of the spoke's Virtual WAN has a default route.
+    def kept_away_by_inference(self, vnet: VirtualNetwork) -> bool:
+        """Whether it is inferred only that a default route of a hub does not reach the spoke.
 
-        It does not propagate from hub to hub (the Virtual WAN FAQ), which no answer of Azure's that was read confirms.
+        It does not propagate from another hub of the Virtual WAN (the Virtual WAN FAQ), which no answer of Azure's that
+        was read confirms; and a connection that does not say enableInternetSecurity is taken to have it off.
         """
         connection = self._connections.get(key(vnet.id))
-        own = self._tenant.hubs.get(key(connection.hub)) if connection else None
-        if own is None:
+        if connection is None:
             return False
-        return any(hub is not own and key(hub.wan) == key(own.wan) for hub in self._with_default)
+        if connection.internet_security is None and any(a.prefix == _DEFAULT for a in self._advertised(connection)):
+            return True
+        own = self._tenant.hubs.get(key(connection.hub))
+        return own is not None and any(hub is not own and key(hub.wan) == key(own.wan) for hub in self._with_default)
 
     @cached_property
     def _with_default(self) -> list[Hub]:

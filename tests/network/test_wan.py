@@ -58,6 +58,22 @@ def test_internet_security_off(security):
     assert deciders(found, "route") == [("direct", "")]
 
 
+@pytest.mark.parametrize(("security", "confidence"), [(False, "high"), (None, "medium")])
+@pytest.mark.parametrize("what", ["policy", "refused", "unread", "none"])
+def test_internet_security_that_is_not_said(security, confidence, what):
+    """§2.2: that a connection without the field has it off is inferred: less sure than one that says so, where its hub
+    has a default route or may have one, and no matter where it has none."""
+    world = Spoke("internet" if what == "policy" else "", security=security)
+    world.sure(world.vnet)
+    if what == "refused":
+        world.tenant.gap(world.hub, "Microsoft.Network/virtualHubs/routingIntent")
+    elif what == "unread":
+        world.subscription.drop(world.hub)
+    found = world.finding()
+    assert not wrong(found, **PAST, confidence="high" if what == "none" else confidence)
+    assert deciders(found, "route") == [("direct", "")]
+
+
 def test_propagation_off():
     """Case 41: without propagation of gateway routes nothing of the hub reaches the subnet."""
     world = Spoke()
