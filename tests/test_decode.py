@@ -71,6 +71,11 @@ def estate() -> World:
     group.connection("office", gateway, group.local_gateway("site", "192.168.0.0/16"))
     keep({"id": f"{gateway['id']}/getLearnedRoutes", "value": [{"network": "192.168.0.0/16", "origin": "EBgp"}]})
     hub = group.hub("hub", "10.20.0.0/23")
+    group.hub_appliance("sdwan", hub)
+    keep(part(hub, "bgpConnections", "peer", {"peerIp": "10.2.0.9", "peerAsn": 65001}))
+    older = {"destinationType": "CIDR", "destinations": ["10.7.0.0/16"], "nextHops": ["10.2.0.9"]}
+    hub["properties"]["routeTable"] = {"routes": [{"addressPrefixes": ["10.6.0.0/16"], "nextHopIpAddress": "10.2.0.9"}]}
+    hub["properties"]["virtualHubRouteTableV2s"] = [{"name": "older", "properties": {"routes": [older]}}]
     firewall = group.hub_firewall("hubfw", hub, "10.20.0.132", "203.0.113.40", policy=world.policy)
     group.routing_intent(hub, internet=firewall)
     spoke = group.vnet("spoke2", "10.2.0.0/16", {"app": "10.2.0.0/24"})

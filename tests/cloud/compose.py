@@ -246,7 +246,8 @@ def _hubs(sub: Sub) -> Iterator[Doc]:
     wan = sub.resource(f"{network}/virtualWans", "wan", {"type": "Standard"})
     hub = sub.resource(f"{network}/virtualHubs", "hub", {"virtualWan": {"id": wan["id"]}})
     server = sub.resource(f"{network}/virtualHubs", "route-server")
-    yield from (wan, hub, server)
+    appliance = sub.resource(f"{network}/networkVirtualAppliances", "sdwan", {"virtualHub": {"id": hub["id"]}})
+    yield from (wan, hub, server, appliance)
     for kind in ("hubVirtualNetworkConnections", "hubRouteTables", "routingIntent", "bgpConnections"):
         yield sub.child(hub, kind, kind.lower())
     yield sub.child(server, "bgpConnections", "peer")
