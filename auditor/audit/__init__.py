@@ -198,7 +198,8 @@ class Audit:
         result.platform = UNKNOWN
         result.editions = (UNKNOWN, UNKNOWN)
         result.nic_id = missing[0] if missing else ""
-        result.reasons.append("nic-not-seen")
+        result.cause = "nic-not-seen"
+        result.reasons.append(result.cause)
         result.gaps += [f"networkInterfaces {m}" for m in missing] or [f"networkInterfaces of {vm.id}"]
         return result
 

@@ -449,8 +449,8 @@ class Joint:
             code = "deny" if asked <= denied and not names else "allow" if not denied and not unknown else "partial"
             if unknown and not (denied and asked - denied - unknown):
                 code = "unknown"
-            note = {"allow": "firewall-allows", "deny": "firewall-denies", "partial": "firewall-partial"}
-            self.note(note.get(code, "firewall-rules-not-seen"))
+            if code != "unknown":  # what leaves it unknown was noted rule by rule
+                self.note({"allow": "firewall-allows", "deny": "firewall-denies", "partial": "firewall-partial"}[code])
             what = f" allow {self._briefly(asked - denied - unknown, names)}" if code == "partial" else ""
             self.steps.append(Step("firewall", code, rule, _tail(rule) + what))
         return tuple(slices), Gate("firewall", rule, denied, unknown, names), code, rule

@@ -294,6 +294,16 @@ def test_neighbours_are_judged_by_their_own_address():
     assert all(not wrong(found[name], **THROUGH) for name in ("app01", "app7", "app12"))
 
 
+def test_a_tag_nobody_knows_leads_to_the_tag():
+    """What leaves the firewall's rules unknown is said as it is: a tag without a list is no rule out of sight."""
+    world = HubSpoke(collection("c", 200, "Allow", network_rule("r", "Mystery")))
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", firewall_rules="unknown", gaps=("serviceTags Mystery",))
+    assert "tag-unknown" in found.reasons
+    assert "firewall-rules-not-seen" not in found.reasons
+    assert found.action_code != "grant-read"
+
+
 # ---- what was not read
 
 
