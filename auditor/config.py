@@ -78,6 +78,14 @@ Text = Annotated[str, Meta(min_length=1, description="a text that is not empty")
 Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
 
 
+def _refuse_twice(table: str, keys: Iterable[str]) -> None:
+    seen = set()
+    for key in keys:
+        if key in seen:
+            raise ValueError(f"{table}: {key} is given twice, expected once")
+        seen.add(key)
+
+
 class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """A table of the file: its keys are the fields, any other key is an error."""
 
@@ -250,6 +258,18 @@ class Notify(_Table, frozen=True):
     mail: Mail | None = None
     top: Count = 5
 
+    def __post_init__(self) -> None:
+        _refuse_twice("receiver", (*(name for name, _ in self._called()), *(self.mail.to if self.mail else ())))
+
+    @property
+    def hooks(self) -> dict[str, Webhook]:
+        """The webhooks by what logs and records call them."""
+        return dict(self._called())
+
+    def _called(self) -> Iterator[tuple[str, Webhook]]:
+        for number, hook in enumerate(self.webhooks, 1):
+            yield hook.name or f"{hook.kind} webhook {number}", hook
+
     @property
     def wanted(self) -> bool:
         """Whether anybody is to be told anything."""
@@ -418,14 +438,6 @@ def _tag(tags: Mapping[str, str] | None, name: str) -> str:
 
 def _is_glob(pattern: str) -> bool:
     return "*" in pattern or "?" in pattern
-
-
-def _refuse_twice(table: str, keys: Iterable[str]) -> None:
-    seen = set()
-    for key in keys:
-        if key in seen:
-            raise ValueError(f"{table}: {key} is given twice, expected once")
-        seen.add(key)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -119,7 +119,27 @@ def test_mail_too(night, post_office):
     night.environment["RELAY"] = post_office.password
     night.scan(NO_NSG)
     assert post_office.letters[0]["Subject"] == "Port 25: 1 VM"
-    assert [sent["to"] for sent in night.record()["messages"]] == ["team", "mail through 127.0.0.1"]
+    assert [sent["to"] for sent in night.record()["messages"]] == ["team", "b@contoso.test"]
+
+
+def test_one_mailbox_that_is_gone_does_not_repeat_the_mail_to_the_others(night, tmp_path, post_office):
+    """Who got a letter hears nothing twice, night after night; only the one whom the relay refuses is owed it."""
+    mail = f'[notify.mail]\nhost = "127.0.0.1"\nport = {post_office.port}\nuser = "{post_office.user}"\n'
+    people = 'password = "env:RELAY"\nfrom = "a@contoso.test"\nto = ["good@contoso.test", "gone@contoso.test"]\n'
+    (night.cwd / "auditor.toml").write_text(mail + people)
+    night.environment["RELAY"] = post_office.password
+    post_office.refuse = {"gone@contoso.test"}
+    first = ""
+    for _ in range(2):
+        done = night.scan(NO_NSG)
+        assert "the message to gone@contoso.test was not sent: 127.0.0.1: 550 5.1.1 no such mailbox" in done.err
+        assert night.record()["owed"] == {"gone@contoso.test": first}
+    assert post_office.receivers == ["good@contoso.test"]
+    post_office.refuse = set()
+    night.scan(without_vm(tmp_path))
+    assert post_office.receivers == ["good@contoso.test"] * 2 + ["gone@contoso.test"]
+    assert [letter["To"] for letter in post_office.letters[1:]] == ["good@contoso.test", "gone@contoso.test"]
+    assert night.record()["owed"] == {}
 
 
 def test_a_message_that_is_not_taken_does_not_hide_the_report(night):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import smtplib
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
@@ -15,7 +16,6 @@ from auditor import __version__
 from auditor.config import Mail
 from auditor.deliver.message import Message
 from auditor.deliver.secrets import secret
-from auditor.errors import AuditorError
 from auditor.redaction import redact
 from auditor.wire import tls
 
@@ -31,29 +31,42 @@ class Patience(Struct, frozen=True, kw_only=True):
 PATIENCE = Patience()
 
 
-def send(mail: Mail, message: Message, environ: Mapping[str, str], patience: Patience = PATIENCE) -> None:
-    """Hands it to the relay. Raises AuditorError where it was not taken, or not for all who were to get it."""
+class Refusal(Struct, frozen=True):
+    """Why somebody did not get a letter; what is `passing` may be taken later."""
+
+    why: str
+    passing: bool
+
+
+def send(
+    mail: Mail, message: Message, environ: Mapping[str, str], to: Sequence[str], patience: Patience = PATIENCE
+) -> dict[str, str]:
+    """Hands it to the relay for these of its receivers. Says who of them did not get it, and why: one who is refused
+    does not keep it from the others, and who was put off is tried again alone.
+
+    Raises UsageError where there is no password to sign in with.
+    """
     password = secret(mail.password, environ) if mail.password else ""
-    letter = compose(mail, message)
-    for tries in range(1, patience.tries + 1):
-        try:
-            refused = _handed(mail, password, letter, environ, patience)
-        except (OSError, smtplib.SMTPException, UnicodeError) as error:
-            if tries == patience.tries or not _passing(error):
-                raise AuditorError(f"{mail.host}: {_told(error)}") from None
+    letter = compose(mail, message, to)
+    refused: dict[str, Refusal] = {}
+    waiting = list(to)
+    for tries in range(patience.tries):
+        if tries:
             time.sleep(patience.backoff * 2 ** (tries - 1))
-        else:
+        answers = _handed(mail, password, letter, waiting, environ, patience)
+        refused = {who: refusal for who, refusal in refused.items() if who not in waiting} | answers
+        waiting = [who for who, refusal in answers.items() if refusal.passing]
+        if not waiting:
             break
-    if refused:
-        raise AuditorError(f"{mail.host} did not take it for {', '.join(refused)}")
+    return {who: f"{mail.host}: {refusal.why}" for who, refusal in refused.items()}
 
 
-def compose(mail: Mail, message: Message) -> EmailMessage:
+def compose(mail: Mail, message: Message, to: Sequence[str]) -> EmailMessage:
     """The letter, in plain text: no name in it is mark-up, and none stands in a header."""
     letter = EmailMessage()
     letter["Subject"] = message.title
     letter["From"] = mail.sender
-    letter["To"] = ", ".join(mail.to)
+    letter["To"] = ", ".join(to)
     letter["Date"] = formatdate(localtime=False)
     letter["Message-ID"] = make_msgid(domain=mail.sender.rpartition("@")[2])
     letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
@@ -79,15 +92,24 @@ def _lines(message: Message) -> Iterator[str]:
 
 
 def _handed(
-    mail: Mail, password: str, letter: EmailMessage, environ: Mapping[str, str], patience: Patience
-) -> list[str]:
-    """Those of the receivers whom the relay refused, with its reason."""
-    with smtplib.SMTP(mail.host, mail.port, timeout=patience.timeout) as relay:
-        relay.starttls(context=tls(environ))  # raises where the relay has none
-        if mail.user:
-            relay.login(mail.user, password)
-        refused = relay.send_message(letter)
-    return [f"{who} ({code} {_text(said)})" for who, (code, said) in refused.items()]
+    mail: Mail, password: str, letter: EmailMessage, to: Sequence[str], environ: Mapping[str, str], patience: Patience
+) -> dict[str, Refusal]:
+    """One try. Those who did not get the letter: its answer to the letter counts, not what follows that."""
+    try:
+        with closing(smtplib.SMTP(mail.host, mail.port, timeout=patience.timeout)) as relay:
+            relay.starttls(context=tls(environ))  # raises where the relay has none
+            if mail.user:
+                relay.login(mail.user, password)
+            said = relay.send_message(letter, to_addrs=to)
+            with suppress(OSError):  # the letter is taken, however the relay says goodbye
+                relay.quit()
+    except smtplib.SMTPRecipientsRefused as error:
+        said = error.recipients
+        last = list(said.values())[-1]  # 421 ends it before all were asked
+        said = {who: said.get(who, last) for who in to}
+    except (OSError, UnicodeError) as error:
+        return dict.fromkeys(to, Refusal(_told(error), _passing(error)))
+    return {who: Refusal(f"{code} {_text(text)}", _later(code)) for who, (code, text) in said.items()}
 
 
 def _passing(error: Exception) -> bool:
@@ -96,8 +118,6 @@ def _passing(error: Exception) -> bool:
             return False
         case smtplib.SMTPResponseException():
             return _later(error.smtp_code)
-        case smtplib.SMTPRecipientsRefused():
-            return all(_later(code) for code, _ in error.recipients.values())
         case smtplib.SMTPServerDisconnected() | TimeoutError() | ConnectionError() | socket.gaierror():
             return True
         case _:
@@ -112,8 +132,6 @@ def _told(error: Exception) -> str:
     match error:
         case smtplib.SMTPResponseException():
             return f"{error.smtp_code} {_text(error.smtp_error)}"
-        case smtplib.SMTPRecipientsRefused():
-            return "; ".join(f"{who}: {code} {_text(said)}" for who, (code, said) in error.recipients.items())
         case UnicodeError():
             return "user and password must be of ASCII characters"
         case smtplib.SMTPNotSupportedError():

@@ -4,12 +4,11 @@ get theirs, and the exit code stays what the report makes it."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import partial
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from auditor.config import Notify, Webhook
+from auditor.config import Mail, Notify, Webhook
 from auditor.deliver import cards, mail, webhook
 from auditor.deliver.message import Message
 from auditor.deliver.secrets import secret
@@ -36,35 +35,48 @@ def check(notify: Notify, environ: Mapping[str, str]) -> None:
 
 
 def receivers(notify: Notify) -> tuple[str, ...]:
-    """What those are called who get messages."""
-    return tuple(to for to, _ in _ways(notify))
+    """What those are called who get messages: a webhook by its name or number, everybody by mail by the address."""
+    return (*notify.hooks, *(notify.mail.to if notify.mail else ()))
 
 
 def send(
     notify: Notify, message: Message, environ: Mapping[str, str], only: Collection[str] | None = None
 ) -> tuple[Sent, ...]:
     """Sends the message to all, or to these `only`, and says what became of each."""
-    sent = []
-    for to, way in _ways(notify):
-        if only is not None and to not in only:
-            continue
-        try:
-            way(message, environ)
-        except AuditorError as error:
-            logger.error("the message to %s was not sent: %s", to, error, extra={"event": "message-failed"})
-            sent.append(Sent(to=to, cause=message.cause, error=str(error)))
-        else:
-            logger.info("message to %s sent", to, extra={"event": "message-sent", "cause": message.cause})
-            sent.append(Sent(to=to, cause=message.cause))
-    return tuple(sent)
+    wanted = [to for to in receivers(notify) if only is None or to in only]
+    return tuple(_noted(to, message.cause, error) for to, error in _outcomes(notify, message, environ, wanted))
 
 
-def _ways(notify: Notify) -> Iterator[tuple[str, Callable[[Message, Mapping[str, str]], None]]]:
-    for number, hook in enumerate(notify.webhooks, 1):
-        yield hook.name or f"{hook.kind} webhook {number}", partial(_post, hook)
-    if notify.mail:
-        yield f"mail through {notify.mail.host}", partial(mail.send, notify.mail)
+def _outcomes(
+    notify: Notify, message: Message, environ: Mapping[str, str], wanted: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Each receiver, and why the message was not taken for it, "" where it was."""
+    for name, hook in notify.hooks.items():
+        if name in wanted:
+            yield name, _posted(hook, message, environ)
+    if notify.mail and (people := [to for to in notify.mail.to if to in wanted]):
+        missed = _mailed(notify.mail, message, environ, people)
+        yield from ((to, missed.get(to, "")) for to in people)
 
 
-def _post(hook: Webhook, message: Message, environ: Mapping[str, str]) -> None:
-    webhook.post(secret(hook.url, environ), cards.body(hook.kind, message), environ)
+def _posted(hook: Webhook, message: Message, environ: Mapping[str, str]) -> str:
+    try:
+        webhook.post(secret(hook.url, environ), cards.body(hook.kind, message), environ)
+    except AuditorError as error:
+        return str(error)
+    return ""
+
+
+def _mailed(letters: Mail, message: Message, environ: Mapping[str, str], people: Sequence[str]) -> Mapping[str, str]:
+    try:
+        return mail.send(letters, message, environ, people)
+    except AuditorError as error:
+        return dict.fromkeys(people, str(error))
+
+
+def _noted(to: str, cause: str, error: str) -> Sent:
+    if error:
+        logger.error("the message to %s was not sent: %s", to, error, extra={"event": "message-failed"})
+    else:
+        logger.info("message to %s sent", to, extra={"event": "message-sent", "cause": cause})
+    return Sent(to=to, cause=cause, error=error)

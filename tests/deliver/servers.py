@@ -30,6 +30,11 @@ class Relay:
     encrypted: list[bool] = field(default_factory=list)
     say: list[str] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
+    goodbye: str = "221 Bye"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """Say goodbye."""
+        return self.goodbye
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

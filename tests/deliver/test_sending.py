@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ def letters_to(port: int, **changes: Any) -> Mail:
     """The config of mail through a relay on loopback."""
     plain = {"user": "auditor", "password": "env:RELAY", "to": ("ops@contoso.test",)}
     return Mail(host="127.0.0.1", port=port, sender="auditor@contoso.test", **(plain | changes))
+
+
+def mailed(letters: Mail, message: Message, environ: dict[str, str], patience: mail.Patience = QUICK) -> dict[str, str]:
+    """Sends it to all who get it; who does not, and why."""
+    return mail.send(letters, message, environ, letters.to, patience)
 
 
 # ---- webhooks
@@ -115,7 +121,7 @@ def test_tls_is_verified(team):
 
 def test_a_letter_is_handed_over(post_office, environ):
     """It goes under TLS, signed in, to all who get it; subject and text are those of the message."""
-    mail.send(letters_to(post_office.port, to=("a@contoso.test", "b@contoso.test")), MESSAGE, environ, QUICK)
+    assert mailed(letters_to(post_office.port, to=("a@contoso.test", "b@contoso.test")), MESSAGE, environ) == {}
     (letter,) = post_office.letters
     assert post_office.encrypted == [True]
     assert post_office.receivers == ["a@contoso.test", "b@contoso.test"]
@@ -128,40 +134,40 @@ def test_a_letter_is_handed_over(post_office, environ):
 def test_without_starttls_nothing_is_sent(chain, environ):
     """A relay that offers no TLS gets neither password nor letter."""
     with relay(chain[1], starttls=False) as open_relay:
-        with pytest.raises(AuditorError, match="STARTTLS"):
-            mail.send(letters_to(open_relay.port), MESSAGE, environ, QUICK)
+        (why,) = mailed(letters_to(open_relay.port), MESSAGE, environ).values()
+        assert "STARTTLS" in why
         assert open_relay.letters == []
 
 
 def test_the_relays_certificate_is_verified(post_office, environ):
     """A relay whose certificate no known CA signed gets nothing."""
     del environ["SSL_CERT_FILE"]
-    with pytest.raises(AuditorError, match=r"(?i)certificate"):
-        mail.send(letters_to(post_office.port), MESSAGE, environ, QUICK)
+    (why,) = mailed(letters_to(post_office.port), MESSAGE, environ).values()
+    assert "certificate" in why
     assert post_office.letters == []
 
 
 def test_a_wrong_password_is_an_error_without_it(post_office, environ):
     """The relay's word is told, the password is not, and there is one try only."""
     environ["RELAY"] = "pl4nted-and-wrong"
-    with pytest.raises(AuditorError, match="535") as raised:
-        mail.send(letters_to(post_office.port), MESSAGE, environ, QUICK)
-    assert "pl4nted" not in str(raised.value)
+    (why,) = mailed(letters_to(post_office.port), MESSAGE, environ).values()
+    assert why.startswith("127.0.0.1: 535 ")
+    assert "pl4nted" not in why
     assert post_office.letters == []
 
 
 def test_a_password_that_smtp_cannot_carry(post_office, environ):
     """A password beyond ASCII is an error like any other, without it."""
     environ["RELAY"] = "pl4nted-pässwörd"
-    with pytest.raises(AuditorError, match="ASCII") as raised:
-        mail.send(letters_to(post_office.port), MESSAGE, environ, QUICK)
-    assert "pl4nted" not in str(raised.value)
+    (why,) = mailed(letters_to(post_office.port), MESSAGE, environ).values()
+    assert "ASCII" in why
+    assert "pl4nted" not in why
 
 
 def test_a_letter_in_chinese(post_office, environ):
     """Subject and text arrive as they were written."""
     chinese = replace(MESSAGE, title="25 端口：1 处变化", changes=("生产环境 · 新",))
-    mail.send(letters_to(post_office.port), chinese, environ, QUICK)
+    mailed(letters_to(post_office.port), chinese, environ)
     assert post_office.letters[0]["Subject"] == "25 端口：1 处变化"
     assert "生产环境 · 新" in post_office.letters[0].get_content()
 
@@ -169,25 +175,50 @@ def test_a_letter_in_chinese(post_office, environ):
 def test_a_relay_that_is_busy_is_tried_again(post_office, environ):
     """4xx is tried again, 5xx is not."""
     post_office.say = ["451 4.3.0 try again later"]
-    with pytest.raises(AuditorError, match="451"):
-        mail.send(letters_to(post_office.port), MESSAGE, environ, mail.Patience(tries=1))
+    once = mailed(letters_to(post_office.port), MESSAGE, environ, mail.Patience(tries=1))
+    assert once == {"ops@contoso.test": "127.0.0.1: 451 4.3.0 try again later"}
     post_office.say = ["451 4.3.0 try again later"]
-    mail.send(letters_to(post_office.port), MESSAGE, environ, QUICK)
+    assert mailed(letters_to(post_office.port), MESSAGE, environ) == {}
     assert len(post_office.letters) == 1
 
 
 def test_one_of_two_is_refused(post_office, environ):
-    """The others get it, and who does not is an error."""
+    """The other gets it, once, and who does not is said with the reason."""
     post_office.refuse = {"gone@contoso.test"}
-    with pytest.raises(AuditorError, match=r"gone@contoso\.test \(550"):
-        mail.send(letters_to(post_office.port, to=("a@contoso.test", "gone@contoso.test")), MESSAGE, environ, QUICK)
+    letters = letters_to(post_office.port, to=("a@contoso.test", "gone@contoso.test"))
+    assert mailed(letters, MESSAGE, environ) == {"gone@contoso.test": "127.0.0.1: 550 5.1.1 no such mailbox"}
     assert post_office.receivers == ["a@contoso.test"]
+
+
+def test_one_of_two_is_put_off(post_office, environ):
+    """Who is put off is tried again alone: the other gets one letter."""
+    post_office.say = ["451 4.7.1 greylisted"]
+    letters = letters_to(post_office.port, to=("grey@contoso.test", "b@contoso.test"))
+    assert mailed(letters, MESSAGE, environ) == {}
+    assert post_office.receivers == ["b@contoso.test", "grey@contoso.test"]
+
+
+def test_a_relay_that_goes_away_between_two_receivers(post_office, environ):
+    """421 ends it: nobody got it, not those either who were not asked yet."""
+    post_office.say = ["421 4.3.2 closing"] * 9
+    letters = letters_to(post_office.port, to=("a@contoso.test", "b@contoso.test"))
+    missed = mailed(letters, MESSAGE, environ)
+    assert missed == dict.fromkeys(letters.to, "127.0.0.1: 421 4.3.2 closing")
+    assert post_office.letters == []
+
+
+@pytest.mark.parametrize("goodbye", ["250 OK", "421 4.3.2 closing", "500 what?"])
+def test_what_a_relay_says_at_the_end_changes_nothing(post_office, environ, goodbye):
+    """The answer to the letter decides, whatever comes after it: there is one letter, and it is delivered."""
+    post_office.goodbye = goodbye
+    assert mailed(letters_to(post_office.port), MESSAGE, environ) == {}
+    assert len(post_office.letters) == 1
 
 
 def test_nobody_there(environ):
     """A relay that cannot be reached is an error after some tries."""
-    with pytest.raises(AuditorError, match=r"127\.0\.0\.1: .*refused"):
-        mail.send(letters_to(1), MESSAGE, environ, QUICK)
+    (why,) = mailed(letters_to(1), MESSAGE, environ).values()
+    assert re.match(r"127\.0\.0\.1: .*refused", why)
 
 
 # ---- all ways together
@@ -202,7 +233,7 @@ def test_one_failure_does_not_hold_up_the_others(team, post_office, environ, cap
     assert [(each.to, bool(each.error)) for each in sent] == [
         ("gone", True),
         ("slack webhook 2", False),
-        ("mail through 127.0.0.1", False),
+        ("ops@contoso.test", False),
     ]
     assert len(team.taken) == len(post_office.letters) == 1
     assert "the message to gone was not sent" in caplog.text
@@ -231,6 +262,8 @@ def test_secrets_are_looked_for_beforehand(tmp_path):
         ('[notify.mail]\nhost = "x"\nfrom = "a@b"\nto = []', "notify.mail.to is a list"),
         ('[notify.mail]\nhost = "x"\nfrom = "a@b"\nto = ["a@b\\nBcc: c@d"]', "expected a bare mail address"),
         ('[[notify.webhook]]\nkind = "irc"\nurl = "env:X"', "expected one of"),
+        ('[[notify.webhook]]\nkind = "json"\nurl = "env:A"\nname = "ops"\n' * 2, "notify: receiver: ops is given twice"),
+        ('[notify.mail]\nhost = "x"\nfrom = "a@b"\nto = ["a@b", "a@b"]', "notify: receiver: a@b is given twice"),
         ('[report]\nkeep = "0"', 'report.keep is "0"; expected a number of runs'),
     ],
 )  # fmt: skip
