@@ -35,12 +35,19 @@ def tls(environ: Mapping[str, str]) -> ssl.SSLContext:
 def way(host: str) -> dict[str, Any]:
     """What aiohttp has to be told to reach a host by HTTPS: nothing, or the proxy.
 
-    The proxy's name and password go into a header, since errors and logs show the address.
+    The proxy's name and password go into a header, since errors and logs show the address. Raises AuditorError where
+    the proxy's address is none.
     """
     proxy = getproxies().get("https")
     if not proxy or proxy_bypass(host):
         return {}
-    url = URL(proxy if "://" in proxy else f"http://{proxy}")
+    try:
+        url = URL(proxy if "://" in proxy else f"http://{proxy}")
+    except ValueError:  # what it says may hold the password
+        raise AuditorError(
+            "HTTPS_PROXY is no address of a proxy; expected http://host:port, with name and password as http://name:"
+            "password@host:port, signs in these quoted: %5B for ["
+        ) from None
     found: dict[str, Any] = {"proxy": str(url.with_user(None))}
     if url.user:
         named = b64encode(f"{url.user}:{url.password or ''}".encode()).decode()

@@ -182,6 +182,24 @@ class Watched(list[tuple[str, str]]):
             self.reached.set()
 
 
+@pytest.mark.parametrize("proxy", ["http://svc:p[pl4nted@proxy.example:8080", "http://["])
+def test_a_proxy_that_is_none_is_no_matter_where_none_is_needed(tmp_path, proxy):
+    """What asks nobody runs whatever HTTPS_PROXY says."""
+    for arguments in (["--version"], ["scan", "--from", str(NO_NSG), "--format", "csv"]):
+        done = finish(start(*arguments, cwd=tmp_path, environment={"HTTPS_PROXY": proxy}))
+        assert done.code == 0, done.err
+
+
+def test_1_a_proxy_that_is_none(tmp_path):
+    """Where it is needed it is named, without its value."""
+    with serve_snapshot(NO_NSG) as server:
+        proxy = {"HTTPS_PROXY": "http://svc:p[pl4nted@127.0.0.1:9"}
+        done = finish(start("scan", "--auth", "environment", cwd=tmp_path, environment=server.environment | proxy))
+    assert done.code == 1
+    assert complaint(done).startswith("HTTPS_PROXY is no address of a proxy; expected http://host:port")
+    assert "pl4nted" not in done.err
+
+
 # ---- streams
 
 

@@ -38,3 +38,16 @@ def test_an_unknown_cloud_is_refused_with_the_names_there_are(tmp_path):
         done = finish(start(*words, cwd=tmp_path, environment={"AZURE_CLOUD": "AzureMoon"}))
         assert done.code == 2
         assert all(name in done.err for name in NAMES), done.err
+
+
+@pytest.mark.parametrize("variable", ["AZURE_RESOURCE_MANAGER_ENDPOINT", "AZURE_AUTHORITY_HOST"])
+@pytest.mark.parametrize(
+    "address", ["https://me:pl4nted@127.0.0.1", "https://pl4nted-token@127.0.0.1", "https://[pl4nted"]
+)
+def test_an_address_with_a_password_is_refused_without_it(tmp_path, variable, address):
+    """Names and passwords have no place in an endpoint: exit code 2, the variable, and not what stands in it."""
+    environment = {"AZURE_CLOUD": "Hub", "AZURE_RESOURCE_MANAGER_ENDPOINT": "https://127.0.0.1", variable: address}
+    done = finish(start("scan", cwd=tmp_path, environment=environment))
+    assert done.code == 2, done.err
+    assert f"auditor: {variable}: expected an https address" in done.err
+    assert "pl4nted" not in done.err

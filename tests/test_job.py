@@ -267,6 +267,15 @@ def test_a_run_that_the_system_ends_is_told(night, chain):
     assert night.told() == ["failed"]
 
 
+def test_an_address_called_as_the_folder_is(night, chain):
+    """A word in a webhook's address is no secret: the record still says where the report is."""
+    with hook(chain[1], "/reports") as team:
+        night.environment["HOOK"] = team.url
+        assert night.scan(NO_NSG).code == 0
+    assert night.record()["output"] == f"reports/{night.record()['report']}"
+    assert "report: reports/" in night.scan(NO_NSG).err
+
+
 def test_two_runs_at_once(night, chain):
     """While one run is at work in a folder another ends at once, says so and takes nothing from the first, whose report
     is whole; afterwards the folder is free."""

@@ -18,6 +18,7 @@ from azure.mgmt.core.tools import get_arm_endpoints
 from msgspec import Struct
 
 from auditor.errors import UsageError
+from auditor.redaction import redact
 
 NAMES = {
     "AzureCloud": (AzureClouds.AZURE_PUBLIC_CLOUD, AzureAuthorityHosts.AZURE_PUBLIC_CLOUD),
@@ -67,7 +68,10 @@ def resolve(name: str, environ: Mapping[str, str]) -> Cloud:
 
 def _https(address: str, variable: str) -> str:
     whole = address if "://" in address else f"https://{address}"
-    parts = urlsplit(whole)
-    if parts.scheme != "https" or not parts.netloc:
-        raise UsageError(f"{variable}: expected an https address, found {address!r}.")
+    try:
+        parts = urlsplit(whole)
+    except ValueError:
+        raise UsageError(f"{variable}: expected an https address.") from None
+    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
+        raise UsageError(f"{variable}: expected an https address without name and password, found {redact(whole)!r}.")
     return whole

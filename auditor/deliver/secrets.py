@@ -10,7 +10,8 @@ from auditor.redaction import remember
 
 
 def secret(where: str, environ: Mapping[str, str]) -> str:
-    """What `env:NAME` or `file:PATH` leads to; from now on nothing that is said shows it.
+    """What `env:NAME` or `file:PATH` leads to, without a line end or other white space around it; from now on nothing
+    that is said shows it.
 
     Raises UsageError where there is nothing.
     """
@@ -19,9 +20,10 @@ def secret(where: str, environ: Mapping[str, str]) -> str:
         found = environ.get(name, "")
     else:
         try:
-            found = Path(name).read_text("utf-8").strip()
+            found = Path(name).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"notify: {where} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    found = found.strip()
     if not found:
         raise UsageError(f"notify: {where} holds nothing; expected a secret there")
     remember(found)

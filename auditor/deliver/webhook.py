@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from auditor import __version__
 from auditor.errors import AuditorError
-from auditor.redaction import redact, remember
+from auditor.redaction import redact, remember_address
 from auditor.wire import tls, way
 
 _PASSING = {408, 429, 500, 502, 503, 504}
@@ -32,12 +32,10 @@ PATIENCE = Patience()
 
 def post(url: str, content: bytes, environ: Mapping[str, str], patience: Patience = PATIENCE) -> None:
     """Sends it. Raises AuditorError where it was not taken; no redirect is followed, to whatever host."""
-    remember(url)
+    remember_address(url)
     if not is_address(url):
         raise AuditorError("expected an address with https://")
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    remember(parts.path, parts.query)
+    host = urlsplit(url).hostname or ""
     try:
         asyncio.run(_post(url, host, content, environ, patience))
     except aiohttp.InvalidURL:

@@ -107,6 +107,31 @@ def test_an_error_does_not_say_the_address(team, environ):
     assert "pl4nted" not in str(unreached.value) + str(odd.value)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "signature pl4nted-signature is not valid",
+        "token pl4nted-webhook-token revoked",
+        "no workflows/pl4nted-webhook-token",
+    ],
+)
+def test_an_error_does_not_say_a_part_of_the_address(team, environ, said):
+    """A service that names what in the address displeases it does not bring it into the error either."""
+    team.answers = [(400, {}, said)]
+    with pytest.raises(AuditorError, match=r"400 .*\*\*\*") as raised:
+        webhook.post(team.url, b"{}", environ, HASTY)
+    assert "pl4nted" not in str(raised.value)
+
+
+@pytest.mark.parametrize("proxy", ["http://svc:p[pl4nted@127.0.0.1:9", "http://[::1"])
+def test_a_proxy_that_cannot_be_one(team, environ, monkeypatch, proxy):
+    """The variable is named, its value is not."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(AuditorError, match="^HTTPS_PROXY is no address of a proxy; expected") as raised:
+        webhook.post(team.url, b"{}", environ, HASTY)
+    assert "pl4nted" not in str(raised.value)
+
+
 def test_tls_is_verified(team):
     """A certificate that no known CA signed is refused, and so is an address without TLS."""
     with pytest.raises(AuditorError, match=r"(?i)certificate"):
@@ -248,6 +273,15 @@ def test_secrets_are_looked_for_beforehand(tmp_path):
         with pytest.raises(UsageError, match=r"(?i)nowhere"):
             notify.check(Notify(webhooks=(Webhook(kind="json", url=where),)), {})
     notify.check(Notify(webhooks=(Webhook(kind="json", url=f"file:{there}"),)), {})
+
+
+@pytest.mark.parametrize("where", ["env:RELAY", "file:relay"])
+def test_a_secret_ends_before_the_line(tmp_path, monkeypatch, post_office, environ, where):
+    """A line end after a password, as tools like to put one into variables and files, is none of it."""
+    monkeypatch.chdir(tmp_path)
+    Path("relay").write_text(f"{post_office.password}\n")
+    environ["RELAY"] = f"{post_office.password}\n"
+    assert mailed(letters_to(post_office.port, password=where), MESSAGE, environ) == {}
 
 
 # ---- the config
