@@ -4,7 +4,8 @@
     redact("Authorization: Bearer eyJ…")  # "Authorization: ***"
 
 What is known to be secret is found as it is, quoted for an address or for JSON, and in base64, in whatever case: those
-who repeat it spell it their own way. What only looks like a secret is found by its form. What is redacted stands as `***`.
+who repeat it spell it their own way. What only looks like a secret is found by its form. What is redacted stands as
+`***`.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def test_an_error_does_not_say_a_part_of_the_address(team, environ, said):
 def test_a_proxy_that_cannot_be_one(team, environ, monkeypatch, proxy):
     """The variable is named, its value is not."""
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(AuditorError, match="^HTTPS_PROXY is no address of a proxy; expected") as raised:
+    with pytest.raises(AuditorError, match=r"^HTTPS_PROXY is no address of a proxy; expected") as raised:
         webhook.post(team.url, b"{}", environ, HASTY)
     assert "pl4nted" not in str(raised.value)
 
