@@ -32,14 +32,22 @@ Auth = Literal[
     "default", "cli", "environment", "managed-identity", "workload-identity", "device-code", "browser"
 ]  # fmt: skip
 
+
+def _whole(pattern: str) -> str:
+    """A pattern of a whole text, for Python, whose `$` alone would let a line end follow, and for a JSON Schema."""
+    return rf"^({pattern})$(?!\n)"
+
+
 TenantId = Annotated[
     str,
-    Meta(pattern=rf"^({GUID}|[\w-]+(\.[\w-]+)+)$", description="a tenant id (a GUID) or one of the tenant's domains"),
+    Meta(
+        pattern=_whole(rf"{GUID}|[\w-]+(\.[\w-]+)+"), description="a tenant id (a GUID) or one of the tenant's domains"
+    ),
 ]
 Subscription = Annotated[
     str,
     Meta(
-        pattern=rf"^{GUID}$|[^0-9A-Fa-f-]",  # a text of an id's letters alone is meant for one
+        pattern=rf"{_whole(GUID)}|[^0-9A-Fa-f\n-]",  # a text of an id's letters alone is meant for one
         description="a subscription's id (a GUID), its name, or a pattern of names with * or ?",
     ),
 ]
@@ -47,33 +55,60 @@ Tag = Annotated[
     str,
     Meta(pattern="^[^=]", description="a subscription's tag, as name or name=value, the value perhaps with * or ?"),
 ]
-ManagementGroup = Annotated[str, Meta(pattern=r"^[\w.()-]{1,90}$", description="the id of a management group")]
+ManagementGroup = Annotated[str, Meta(pattern=_whole(r"[\w.()-]{1,90}"), description="the id of a management group")]
 VmPattern = Annotated[
     str,
     Meta(
         # the shape of an id of a VM or of a scale set's instance, or anything that holds a wildcard
-        pattern=rf"^/[^/]+/{GUID}(/[^/]+){{6}}((/[^/]+){{2}})?$|[*?]",
+        pattern=_whole(rf"/[^/]+/{GUID}(/[^/]+){{5}}((/[^/]+){{2}})?/[^/\n]+") + "|[*?]",
         description="the id of a VM (/subscriptions/…/virtualMachines/app01) or a pattern of ids with * or ?",
     ),
 ]
 ReasonCode = Annotated[
-    str, Meta(pattern="^[a-z][a-z0-9-]*$", description="a code of the column `reasons`, such as no-nsg")
+    str, Meta(pattern=_whole("[a-z][a-z0-9-]*"), description="a code of the column `reasons`, such as no-nsg")
 ]
 Secret = Annotated[
     str,
     Meta(
-        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$",
+        pattern=_whole("env:[A-Za-z_][A-Za-z0-9_]*|file:.+"),
         description='where the secret is: "env:NAME" for a variable, "file:PATH" for a file; never the secret itself',
         extra={"secret": True},
     ),
 ]
+_DOMAIN = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*"
 MailAddress = Annotated[
-    str, Meta(pattern=r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$", description="a bare mail address such as ops@contoso.com")
+    str,
+    Meta(
+        pattern=_whole(rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*@{_DOMAIN}"),
+        description="a bare mail address such as ops@contoso.com, in ASCII characters (xn--… for others in its domain)",
+    ),
+]
+Host = Annotated[
+    str,
+    Meta(
+        pattern=_whole(rf"{_DOMAIN}\.?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"),
+        description="the name or address of a host, such as smtp.contoso.com, and nothing else",
+    ),
+]
+Place = Annotated[
+    str,
+    Meta(
+        pattern=r"^https://|^(?![\s\S]*://)",
+        description="a folder, or https://<account>.blob.core.windows.net/<container>/<prefix>",
+    ),
 ]
 Keep = Annotated[
-    str, Meta(pattern=r"^[1-9][0-9]{0,4}d?$", description='a number of runs, such as "30", or of days, such as "90d"')
+    str,
+    Meta(pattern=_whole("[1-9][0-9]{0,4}d?"), description='a number of runs, such as "30", or of days, such as "90d"'),
 ]
-Port = Annotated[int, Meta(ge=1, le=65535, description="a port number")]
+RelayPort = Annotated[
+    int,
+    Meta(
+        ge=26,
+        le=65535,
+        description="the port where a relay takes mail of who signs in, such as 587, and never 25",
+    ),
+]
 Text = Annotated[str, Meta(min_length=1, description="a text that is not empty")]
 Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
 
@@ -145,7 +180,9 @@ class Engine(_Table, frozen=True):
     """`[engine]`: where a scan runs. `scheduler` is the address of a Dask scheduler, "" for one of its own here."""
 
     name: Literal["local", "dask"] = "local"
-    scheduler: Annotated[str, Meta(pattern=r"^$|^\w+://.", description="an address such as tcp://10.0.0.4:8786")] = ""
+    scheduler: Annotated[
+        str, Meta(pattern=_whole("") + r"|^\w+://.", description="an address such as tcp://10.0.0.4:8786")
+    ] = ""
 
 
 class Policy(_Table, frozen=True):
@@ -220,9 +257,9 @@ class Report(_Table, frozen=True):
     """`[report]`: what is written, where, and what makes the exit code 4."""
 
     formats: tuple[Format, ...] = ("xlsx", "csv")
-    output_dir: Text = "reports"
+    output_dir: Annotated[Place, Meta(min_length=1)] = "reports"
     lang: Literal["en", "zh-CN"] = "en"
-    baseline: str = ""
+    baseline: Place = ""
     fail_on: Literal["high", "medium", "low"] | None = None
     keep: Keep | None = None
     work_dir: Text = "reports"
@@ -239,10 +276,10 @@ class Webhook(_Table, frozen=True):
 class Mail(_Table, frozen=True):
     """`[notify.mail]`: an authenticated relay that speaks STARTTLS, and who gets the message."""
 
-    host: Text
+    host: Host
     sender: MailAddress = field(name="from")
     to: Annotated[tuple[MailAddress, ...], Meta(min_length=1)]
-    port: Port = 587
+    port: RelayPort = 587
     user: str = ""
     password: Secret | None = None
 
@@ -423,7 +460,24 @@ def example() -> str:
 def schema() -> bytes:
     """The file's JSON Schema, for editors that check TOML by one."""
     described = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "auditor.toml"}
-    return msgspec.json.format(msgspec.json.encode(described | msgspec.json.schema(Config)), indent=2)
+    made = msgspec.json.schema(Config)
+    scope = made["$defs"]["Scope"]["properties"]
+    scope["tenant_id"] = scope["tenant_ids"]["items"]
+    return msgspec.json.format(msgspec.json.encode(described | _tolerant(made)), indent=2)
+
+
+def _tolerant(schema: Any, key: str = "") -> Any:
+    """The schema where the loader takes a text in several spellings: days with a time, codes in any case."""
+    if isinstance(schema, list):
+        return [_tolerant(each, key) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if key in _DATES and schema.get("format") == "date":
+        return {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}"}
+    if key in _CODES and "enum" in schema:
+        letters = ("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in code) for code in schema["enum"])
+        return {"anyOf": [{"enum": schema["enum"]}, {"type": "string", "pattern": _whole("|".join(letters))}]}
+    return {name: _tolerant(each, key if name == "anyOf" else name) for name, each in schema.items()}
 
 
 def _tag(tags: Mapping[str, str] | None, name: str) -> str:
@@ -506,7 +560,7 @@ def _explain(message: str, document: Mapping[str, Any]) -> str:
     known = sorted(f.encode_name for f in _fields(_type(steps[:-1])))
     near = difflib.get_close_matches(problem["name"], known, 1)
     kind = "table" if isinstance(_value(document, steps), dict | list) and not where else "key"
-    return f"{key} is an unknown {kind}; expected {f'{near[0]}, or another ' if near else ''}of {', '.join(known)}"
+    return f"{key} is an unknown {kind}; expected {f'{near[0]}, or another' if near else 'one'} of {', '.join(known)}"
 
 
 def _value(document: Any, steps: Iterable[int | str]) -> Any:

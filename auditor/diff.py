@@ -65,7 +65,7 @@ _INSTANCES = "microsoft.compute/virtualmachinescalesets/virtualmachines"
 _TROUBLE = {"": 0, "read": 0, "not-available": 0, "partly": 1, "refused": 2, "failed": 2, OUT_OF_SCOPE: 2}
 
 _RESOURCE = len(("", "subscriptions", "id", "resourceGroups", "group", "providers", "space", "type", "name"))
-_UNTIL = re.compile(r"until (\d{4}-\d\d-\d\d)\)$")
+_UNTIL = re.compile(r"until (\d{4}-\d\d-\d\d)\)\Z")
 
 
 class Change(Struct, frozen=True, kw_only=True):

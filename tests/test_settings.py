@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import jsonschema
@@ -16,6 +17,8 @@ from auditor.config import Config
 from auditor.errors import UsageError
 from auditor.settings import SETTINGS, place, resolve, shown
 from tests.program import run
+
+GUID = "6f1c2a01-3b5d-4c7e-8f90-a1b2c3d4e501"
 
 
 @pytest.fixture
@@ -142,6 +145,35 @@ def test_the_schema_takes_the_example_and_nothing_else():
     jsonschema.validate(tomllib.loads(config.example()), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"policy": {"editon": "2018-11"}}, schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        (f'[scope]\ntenant_id = "{GUID}"', True),
+        (f'[[exemption]]\nsubscription_id = "{GUID}"\nstatus = "Granted"\ndate = "2019-09-02T10:00:00Z"', True),
+        (f'[[exemption]]\nsubscription_id = "{GUID}"\nstatus = "Maybe"\ndate = "2019-09-02"', False),
+        (f'[[exemption]]\nsubscription_id = "{GUID}"\nstatus = "granted"\ndate = "soon"', False),
+        (f'[[subscription]]\nid = "{GUID}"\noffer_class = "MCA-E"\nregistered_on = "2016-03-01"', True),
+        ('[scope]\ntenant_ids = ["contoso.com\\n"]', False),
+        ('[engine]\nscheduler = "\\n"', False),
+        ('[report]\noutput_dir = ""', False),
+        ('[report]\noutput_dir = "https://a.blob.core.windows.net/c"', True),
+        ('[notify.mail]\nhost = "h"\nport = 25\nfrom = "a@b.c"\nto = ["d@e.f"]', False),
+        ('[notify.mail]\nhost = "::1"\nfrom = "a@b.c"\nto = ["d@e.f"]', True),
+    ],
+)
+def test_the_schema_takes_what_the_loader_takes(tmp_path, text, taken):
+    """An editor neither marks what can be meant nor lets through what cannot."""
+    path = tmp_path / "auditor.toml"
+    path.write_text(text)
+    ways = (
+        (UsageError, lambda: config.load(path)),
+        (jsonschema.ValidationError, lambda: jsonschema.validate(tomllib.loads(text), json.loads(config.schema()))),
+    )
+    for error, look in ways:
+        with nullcontext() if taken else pytest.raises(error):
+            look()
 
 
 def test_example_and_schema_come_whatever_the_file_says(tmp_path):

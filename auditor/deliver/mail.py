@@ -132,10 +132,10 @@ def _told(error: Exception) -> str:
     match error:
         case smtplib.SMTPResponseException():
             return f"{error.smtp_code} {_text(error.smtp_error)}"
-        case UnicodeError():
+        case UnicodeEncodeError():
             return "user and password must be of ASCII characters"
         case smtplib.SMTPNotSupportedError():
-            return "offers no STARTTLS or no way to sign in; nothing was sent"
+            return f"{str(error).rstrip('.')}; nothing was sent"
         case _:
             return redact(str(error)) or type(error).__name__
 

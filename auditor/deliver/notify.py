@@ -27,11 +27,19 @@ class Sent(Struct, frozen=True, kw_only=True):
 
 def check(notify: Notify, environ: Mapping[str, str]) -> None:
     """UsageError where a secret that the config names is not there or cannot be one; to be asked before a long run."""
-    for hook in notify.webhooks:
-        if not webhook.is_address(secret(hook.url, environ)):
-            raise UsageError(f"notify: {hook.url} does not hold an address that begins with https://")
+    for number, hook in enumerate(notify.webhooks):
+        key = f"notify.webhook[{number}].url"
+        if not webhook.is_address(_secret(key, hook.url, environ)):
+            raise UsageError(f"{key}: {hook.url} does not hold an address that begins with https://")
     if notify.mail and notify.mail.password:
-        secret(notify.mail.password, environ)
+        _secret("notify.mail.password", notify.mail.password, environ)
+
+
+def _secret(key: str, where: str, environ: Mapping[str, str]) -> str:
+    try:
+        return secret(where, environ)
+    except UsageError as error:
+        raise UsageError(f"{key}: {error}") from error
 
 
 def receivers(notify: Notify) -> tuple[str, ...]:

@@ -22,9 +22,9 @@ def secret(where: str, environ: Mapping[str, str]) -> str:
         try:
             found = Path(name).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"notify: {where} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+            raise UsageError(f"{where} cannot be read ({getattr(error, 'strerror', None) or error})") from error
     found = found.strip()
     if not found:
-        raise UsageError(f"notify: {where} holds nothing; expected a secret there")
+        raise UsageError(f"{where} holds nothing; expected a secret there")
     remember(found)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,19 @@ def test_a_password_that_smtp_cannot_carry(post_office, environ):
     assert "pl4nted" not in why
 
 
+@pytest.mark.parametrize("character", "()[]\\:.'`!#%&*+=?^{}|~/\x00\u200b\u00e9\n\r\"<>@ ")
+@pytest.mark.parametrize("form", ["a{}b@c.d", "{}a@c.d", "a@{}c.d", "a@c.d{}", "a@c{}.d", "a{}@c.d"])
+def test_an_address_that_the_config_takes_can_be_written(character, form):
+    """What would end a letter, a header or the run after the report is there is refused before it."""
+    address = form.format(character)
+    try:
+        found = msgspec.convert({"host": "h", "from": address, "to": [address]}, Mail)
+    except msgspec.ValidationError:
+        return
+    letter = message_from_bytes(mail.compose(found, MESSAGE, found.to).as_bytes(), policy=policy.default)
+    assert [letter["From"], letter["To"]] == [address, address]
+
+
 def test_a_letter_in_chinese(post_office, environ):
     """Subject and text arrive as they were written."""
     chinese = replace(MESSAGE, title="25 端口：1 处变化", changes=("生产环境 · 新",))
@@ -270,7 +284,7 @@ def test_secrets_are_looked_for_beforehand(tmp_path):
     there = tmp_path / "hook"
     there.write_text("https://127.0.0.1/x\n")
     for where in ("env:NOWHERE", f"file:{tmp_path}/nowhere"):
-        with pytest.raises(UsageError, match=r"(?i)nowhere"):
+        with pytest.raises(UsageError, match=r"(?i)^notify\.webhook\[0\]\.url: .*nowhere"):
             notify.check(Notify(webhooks=(Webhook(kind="json", url=where),)), {})
     notify.check(Notify(webhooks=(Webhook(kind="json", url=f"file:{there}"),)), {})
 
@@ -298,6 +312,15 @@ def test_a_secret_ends_before_the_line(tmp_path, monkeypatch, post_office, envir
         ('[[notify.webhook]]\nkind = "irc"\nurl = "env:X"', "expected one of"),
         ('[[notify.webhook]]\nkind = "json"\nurl = "env:A"\nname = "ops"\n' * 2, "notify: receiver: ops is given twice"),
         ('[notify.mail]\nhost = "x"\nfrom = "a@b"\nto = ["a@b", "a@b"]', "notify: receiver: a@b is given twice"),
+        ('[notify.mail]\nhost = "x"\nport = 25\nfrom = "a@b"\nto = ["a@b"]', "notify.mail.port is 25; expected the port where a relay takes mail of who signs in, such as 587"),
+        ('[notify.mail]\nhost = "smtp://relay:587"\nfrom = "a@b"\nto = ["a@b"]', "expected the name or address of a host"),
+        ('[notify.mail]\nhost = "a..b"\nfrom = "a@b"\nto = ["a@b"]', 'notify.mail.host is "a..b"; expected the name'),
+        ('[notify.mail]\nhost = "x"\nfrom = "a@b\\n"\nto = ["a@b"]', "notify.mail.from is"),
+        ('[notify.mail]\nhost = "x"\nfrom = "a@b"\nto = ["münchen@b"]', "a bare mail address such as ops@contoso.com, in ASCII"),
+        ('[[notify.webhook]]\nkind = "json"\nurl = "env:X\\n"', "notify.webhook[0].url is a text"),
+        ('[[notify.webhook]]\nkind = "json"\nurl = "env:X"\nverb = "PUT"', "notify.webhook[0].verb is an unknown key; expected one of kind, name, url"),
+        ('[report]\nkeep = "3\\n"', "report.keep is"),
+        ('[report]\noutput_dir = "s3://b/c"', 'auditor.toml: report.output_dir is "s3://b/c"; expected a folder, or https://'),
         ('[report]\nkeep = "0"', 'report.keep is "0"; expected a number of runs'),
     ],
 )  # fmt: skip
