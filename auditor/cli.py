@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,10 +20,11 @@ import typer
 from msgspec.structs import replace
 
 from auditor import __version__
+from auditor.config import read
 from auditor.errors import AuditorError, Terminated, UsageError
 from auditor.log import configure, structured
 from auditor.redaction import redact, remember_environment
-from auditor.settings import DOCTOR, EVERYTHING, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
+from auditor.settings import DOCTOR, EVERYTHING, FILE, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
 from auditor.terminal import one_line
 
 if TYPE_CHECKING:
@@ -40,6 +43,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_NotMeant: type[Exception] = typer.BadParameter.__bases__[0]
+"""What the library raises for a command line that it cannot read; it has no public name for it."""
 
 _INCOMPLETE, _RISKY, _INTERRUPTED = 3, 4, 130
 _RISKS = ("none", "low", "medium", "high")
@@ -74,8 +80,6 @@ def _configured(*keys: str) -> Callable[[Callable[..., None]], Callable[..., Non
         def run(**given: Any) -> None:
             path = given.pop(_CONFIG.name)
             said = {setting.key: given.pop(setting.parameter) for setting in settings}
-            if said.get("log.format") == "json":  # what is wrong with the rest is told that way, too
-                configure("info", "json")
             resolved = resolve(said, os.environ, path)
             run_id = configure(resolved.config.log.level, resolved.config.log.format)
             command(**given, settings=replace(resolved, run_id=run_id))
@@ -94,7 +98,7 @@ def _configured(*keys: str) -> Callable[[Callable[..., None]], Callable[..., Non
 def root(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     """Which Azure VMs can send mail on TCP port 25, by which path, and what decides it."""
     if version:
-        print(__version__)
+        _put(__version__)
         raise typer.Exit
 
 
@@ -167,7 +171,7 @@ def explain(
     lang = config.report.lang
     words = Words.load(lang).tagged(config.intents.tag)
     for line in lines(finding, words, Labels.load(lang)):
-        print(one_line(line))
+        _put(one_line(line))
 
 
 @app.command()
@@ -191,7 +195,7 @@ def diff(
         _print_json(changes)
     else:
         for line in lines(changes, Words.load(lang), Labels.load(lang)):
-            print(one_line(line))
+            _put(one_line(line))
 
 
 @app.command()
@@ -246,7 +250,7 @@ def doctor(
         _print_json(found)
     else:
         for line in look.text(found):
-            print(one_line(line))
+            _put(one_line(line))
     raise typer.Exit(0 if found.complete and not found.obstacles else _INCOMPLETE)
 
 
@@ -254,7 +258,7 @@ def _example(wanted: bool) -> None:
     if wanted:
         from auditor.config import example
 
-        print(example(), end="")
+        _put(example().removesuffix("\n"))
         raise typer.Exit
 
 
@@ -262,7 +266,7 @@ def _schema(wanted: bool) -> None:
     if wanted:
         from auditor.config import schema
 
-        print(schema().decode())
+        _put(schema().decode())
         raise typer.Exit
 
 
@@ -281,7 +285,7 @@ def config_(
 ) -> None:
     """The config and the options: checked, or shown with where each value comes from."""
     for line in shown(settings) if show else ():
-        print(one_line(redact(line)))
+        _put(one_line(redact(line)))
     if check or not show:
         from auditor.job import check as meant
 
@@ -341,7 +345,23 @@ def _collect(path: Path, config: Config, engine: Cluster | None, *, anew: bool) 
 def _print_json(content: object) -> None:
     import msgspec
 
-    print(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
+    _put(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
+
+
+def _put(text: str) -> None:
+    """What was asked for, on stdout. Raises AuditorError where that takes no more, such as on a full disk."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _close_stdout()
+        raise AuditorError(f"stdout cannot be written: {error.strerror}") from error
+
+
+def _close_stdout() -> None:
+    """What is still to be written goes nowhere, so that the end of the program does not fail on it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_code(result: Scan, threshold: str | None) -> int:
@@ -366,7 +386,7 @@ def _errors() -> Iterator[None]:
         _say("interrupted; what was collected is kept, go on with --resume", _INTERRUPTED)
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
         sys.exit(1)
 
 
@@ -395,15 +415,52 @@ def _terminate(*_: object) -> None:
     raise Terminated("ended by the system")
 
 
+def _form(arguments: Sequence[str]) -> str:
+    """How errors are told before command line and config file are known to be right: as one of them says, if any."""
+    if said := _value("--log-format", arguments) or not arguments:
+        return str(said)
+    path = Path(_value("--config", arguments) or FILE)
+    try:
+        log = read(path).get("log") if path.is_file() else None  # what is no file can be read only once
+    except UsageError:
+        return ""
+    return str(log.get("format")) if isinstance(log, dict) else ""
+
+
+def _value(option: str, arguments: Sequence[str]) -> str:
+    """What an option is given on a command line, "" where it is not."""
+    found = ""
+    for word, following in pairwise((*arguments, "")):
+        if word == option:
+            found = following
+        elif word.startswith(f"{option}="):
+            found = word.removeprefix(f"{option}=")
+    return found
+
+
+def _run() -> None:
+    """The command. Where stderr is for machines, what is wrong with its words is an error like any other."""
+    if not structured():
+        app()
+    try:
+        sys.exit(app(standalone_mode=False))
+    except _NotMeant as error:
+        raise UsageError(error.format_message()) from error  # type: ignore[attr-defined]
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+
+
 def main() -> None:
     """The console script."""
     signal.signal(signal.SIGTERM, _terminate)
     sys.unraisablehook = _unraisable
     remember_environment(os.environ)
-    configure("info", "text")  # until the settings are known
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know all that names consist of
     with _errors():
+        configure("info", "json" if _form(sys.argv[1:]) == "json" else "text")  # until the settings are known
         try:
-            app()
+            _run()
         except SystemExit as end:
             if end.code == _INTERRUPTED:  # the library turns Ctrl-C into this without a word
                 raise KeyboardInterrupt from end

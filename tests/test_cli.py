@@ -114,6 +114,72 @@ def test_2_unknown_options_and_values(tmp_path, arguments):
     assert re.search(r"Usage: .*auditor.*─ Error ─", done.err, re.DOTALL)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scan", "--frm", "x"], "No such option: --frm"),
+        (["scan", "--fail-on", "none"], "'none' is not one of"),
+        (["scan", "--max-concurrency", "0"], "'--max-concurrency'"),
+        (["explain"], "Missing argument 'vm'"),
+        (["scna"], "No such command 'scna'"),
+        (["scan", "--format", "docx"], "--format: report.formats[0]"),
+    ],
+)
+@pytest.mark.parametrize("by", ["option", "file", "named file"])
+def test_2_as_a_line_of_json(tmp_path, arguments, said, by):
+    """Where the log is JSON by option or file, a command line that cannot be meant is its last line, and the only one."""
+    if by == "file":
+        (tmp_path / "auditor.toml").write_text('[log]\nformat = "json"\n')
+    (tmp_path / "named.toml").write_text('[log]\nformat = "json"\n')
+    words = {"option": ("--log-format", "json"), "named file": ("--config=named.toml",), "file": ()}[by]
+    done = run(*arguments, *words, cwd=tmp_path)
+    assert (done.code, done.out) == (2, "")
+    (line,) = map(json.loads, done.err.splitlines())
+    assert line.items() >= {"level": "error", "event": "failed", "exit_code": 2}.items()
+    assert said in line["message"]
+
+
+def test_2_a_wrong_file_is_told_as_it_says(tmp_path):
+    """A file that wants JSON gets its own errors in JSON, unless an option says otherwise."""
+    (tmp_path / "auditor.toml").write_text('[log]\nformat = "json"\n[report]\nfomats = ["csv"]\n')
+    done = scan(tmp_path)
+    assert done.code == 2
+    assert "report.fomats is an unknown key" in json.loads(done.err)["message"]
+    assert "report.fomats is an unknown key" in complaint(run("scan", "--log-format", "text", cwd=tmp_path))
+
+
+def test_help_is_for_people_whatever_the_log_is(tmp_path):
+    """Help, version and exit codes are the same where the log is JSON."""
+    (tmp_path / "auditor.toml").write_text('[log]\nformat = "json"\n')
+    for arguments in ((), ("--help",), ("scan", "--help")):
+        done = run(*arguments, cwd=tmp_path)
+        assert (done.code, done.err) == (0 if arguments else 2, "")
+        assert "Usage: " in done.out
+    assert run("--version", cwd=tmp_path).out == f"{__version__}\n"
+    assert scan(tmp_path, "--fail-on", "low").code == 4
+
+
+@pytest.mark.parametrize(
+    "arguments", [["policy"], ["config", "--example"], ["explain", "app-01", "--from", str(NO_NSG)]]
+)
+def test_1_stdout_that_is_full(tmp_path, arguments):
+    """What was asked for and could not be written is an error, not a traceback."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "auditor", *arguments], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (1, "auditor: stdout cannot be written: No space left on device\n")
+
+
+def test_a_terminal_that_does_not_know_the_characters(tmp_path):
+    """What an old code page cannot show is shown by number."""
+    environment = {"PYTHONIOENCODING": "cp1252"}
+    arguments = ("explain", "app-01", "--from", str(NO_NSG), "--lang", "zh-CN")
+    done = finish(start(*arguments, cwd=tmp_path, environment=environment))
+    assert (done.code, done.err) == (0, "")
+    assert "\\u" in done.out
+
+
 def test_2_explain_of_a_vm_that_is_not_there(tmp_path):
     """A VM that no row has ends with 2 and near names are offered."""
     done = run("explain", "mail-gw", "--from", CONTOSO, cwd=tmp_path)
