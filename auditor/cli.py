@@ -441,7 +441,7 @@ def _value(option: str, arguments: Sequence[str]) -> str:
 def _run() -> None:
     """The command. Where stderr is for machines, what is wrong with its words is an error like any other."""
     if not structured():
-        app()
+        app()  # ends the program
     try:
         sys.exit(app(standalone_mode=False))
     except _NotMeant as error:

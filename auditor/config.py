@@ -110,6 +110,7 @@ RelayPort = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(min_length=1, description="a text that is not empty")]
+Top = Annotated[int, Meta(ge=1, le=50, description="a whole number from 1 to 50")]
 Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
 
 
@@ -293,7 +294,7 @@ class Notify(_Table, frozen=True):
 
     webhooks: tuple[Webhook, ...] = field(default=(), name="webhook")
     mail: Mail | None = None
-    top: Count = 5
+    top: Top = 5
 
     def __post_init__(self) -> None:
         _refuse_twice("receiver", (*(name for name, _ in self._called()), *(self.mail.to if self.mail else ())))

@@ -16,7 +16,7 @@ from uuid import uuid4
 import msgspec
 
 from auditor.redaction import redact, without_secrets
-from auditor.terminal import one_line
+from auditor.terminal import escaped, one_line
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -40,7 +40,7 @@ class JsonFormatter(logging.Formatter):
         entry |= {name: without_secrets(value) for name, value in vars(record).items() if name not in _OWN}
         if record.exc_info:
             entry["error"] = redact(self.formatException(record.exc_info))
-        return msgspec.json.encode(entry).decode()
+        return escaped(msgspec.json.encode(entry).decode())
 
 
 class TextFormatter(logging.Formatter):

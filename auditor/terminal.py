@@ -16,6 +16,11 @@ def one_line(text: str) -> str:
     return text if text.isprintable() else _STEERING.sub(_picture, text)
 
 
+def escaped(text: str) -> str:
+    """A JSON text whose readers take nothing in it for the end of a line: what steers stands as its escape."""
+    return text if text.isprintable() else _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def _picture(match: re.Match[str]) -> str:
     code = ord(match[0])
     return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"

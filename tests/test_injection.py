@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
-from auditor.log import TextFormatter
+from auditor.log import JsonFormatter, TextFormatter
 from auditor.terminal import one_line
 from tests.arm import rule
 from tests.network.world import Lone
@@ -41,10 +41,11 @@ HOSTILE = (
     "\x1b[2J\x1b]0;title\x07",
     "\x9b2Jname",
     "\u202egnp.exe",
+    "name\u2028ERROR: forged line",
     "[link](javascript:steal())",
     "{target}%s$(touch outside)`touch outside`",
 )
-ALLOWED = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*")
+ALLOWED = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*")
 
 
 def planted(tmp_path: Path, name: str) -> Path:
@@ -69,7 +70,7 @@ def written(tmp_path, request):
     (tmp_path / "auditor.toml").write_text('owner_tags = ["owner"]\n')
     options = ("--from", snapshot, "--config", tmp_path / "auditor.toml")
     scan = run("scan", *options, "--format", "xlsx,csv,json,html", cwd=tmp_path / "work")
-    found = map(json.loads, (snapshot / "resources.jsonl").read_text("utf-8").splitlines())
+    found = map(json.loads, (snapshot / "resources.jsonl").read_text("utf-8").strip().split("\n"))
     (vm,) = (each["id"] for each in found if each.get("type") == "Microsoft.Compute/virtualMachines")
     explain = run("explain", vm, *options, cwd=tmp_path / "work")
     assert explain.code == 0, explain.err
@@ -148,3 +149,11 @@ def test_a_log_line_cannot_be_forged():
     assert said[0] == "WARNING: read x␊ERROR: forged"
     assert said[-1] == "ValueError: ␛[2Jsteered"
     assert len(said) > 2
+
+
+def test_a_line_of_json_is_one_line():
+    """What other readers take for the end of a line, or what turns the direction of writing, stands escaped."""
+    name = "x\u2028\u202e\x85y"
+    said = JsonFormatter("r").format(logging.LogRecord("auditor", logging.INFO, "", 1, "read %s", (name,), None))
+    assert ALLOWED.fullmatch(said)
+    assert json.loads(said)["message"] == f"read {name}"

@@ -35,7 +35,7 @@ INSIDE = {
     "words": {"model", "policy", "errors"},
     "diff": {"model", "policy"},
     "collect": {"model", "decode", "snapshot", "errors", "config", "redaction", "wire", "files", "heap"},
-    "report": {"model", "policy", "words", "diff", "config", "errors", "files"},
+    "report": {"model", "policy", "words", "diff", "config", "errors", "files", "terminal"},
 }
 JUDGING = {"model", "network", "policy", "decode", "platform", "audit"}
 NEVER = {

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from auditor import __version__
-from auditor.deliver.message import Message
+from auditor.deliver.message import LONGEST, Message, line
 
 Kind = Literal["teams", "slack", "json"]
 Json = dict[str, Any]
@@ -17,11 +18,26 @@ SCHEMA_VERSION = 1
 _COLOURS = {"failed": "attention", "changed": "warning", "first": "accent"}
 _SLACK_TEXT, _SLACK_HEADER = 3000, 150
 """Characters in a text object and in a header; source: "Text object" and "Header block", Slack's documentation."""
+_TEAMS_BODY = 28 * 1024
+"""Bytes of a message; source: "Rate limits and message size", Teams' documentation of webhooks."""
+_LINES = (LONGEST, 150, 75, 30)
+"""Characters of each line, less where there are so many that they would not fit otherwise."""
 
 
 def body(kind: Kind, message: Message) -> bytes:
-    """What is sent."""
-    return msgspec.json.encode({"teams": _teams, "slack": _slack, "json": _json}[kind](message))
+    """What is sent, with shorter lines where it would be more than Teams takes."""
+    if kind != "teams":
+        return msgspec.json.encode({"slack": _slack, "json": _json}[kind](message))
+    for longest in _LINES:
+        made = msgspec.json.encode(_teams(_shortened(message, longest)))
+        if len(made) <= _TEAMS_BODY:
+            break
+    return made
+
+
+def _shortened(message: Message, longest: int) -> Message:
+    changes, actions = (tuple(line(each, longest) for each in lines) for lines in (message.changes, message.actions))
+    return replace(message, changes=changes, actions=actions)
 
 
 def _json(message: Message) -> Json:

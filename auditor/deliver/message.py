@@ -20,9 +20,10 @@ from auditor.report.tables import SEEN
 Cause = Literal["failed", "changed", "first"]
 
 LONGEST = 300
-"""Characters of one line, so that ten lines of changes and of actions stay below what Teams takes: 28 KB a message."""
+"""Characters of one line."""
 
 _LONGEST_ERROR = 2000  # the only line of its message; its advice comes last
+_LONGEST_PLACE = 2000  # a path or an address is of no use without its end
 _CHANGES, _UNREAD = 10, 3
 _STEERING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C), "\ufffd")
 """Characters that turn the direction of what stands after them."""
@@ -84,17 +85,17 @@ def of_report(
     )
     return Message(
         cause="first" if changes is None else "changed",
-        title=title,
-        lead=lead,
+        title=line(title),
+        lead=line(lead, _LONGEST_ERROR),
         figures=tuple((label, str(value)) for label, value in tiles),
         changes_title=said("page_tab_changes") if changes else "",
         changes=_some([_change(change, words) for change in changes or ()], _CHANGES, labels),
         actions_title=said("first_actions") if figures.actions else "",
         actions=_some([_todo(action, labels) for action in figures.actions], top, labels),
-        place=place,
+        place=line(place, _LONGEST_PLACE),
         run_id=run_id,
-        scanned_at=report.scanned_at,
-        tenant_id=report.tenant_id,
+        scanned_at=line(report.scanned_at),
+        tenant_id=line(report.tenant_id),
     )
 
 
@@ -105,9 +106,9 @@ def of_failure(error: str, *, lang: str, run_id: str, tenant_id: str = "", place
         cause="failed",
         title=said("message_title", what=said("message_failed")),
         lead=line(redact(error), _LONGEST_ERROR),
-        place=place,
+        place=line(place, _LONGEST_PLACE),
         run_id=run_id,
-        tenant_id=tenant_id,
+        tenant_id=line(tenant_id),
     )
 
 

@@ -63,6 +63,8 @@ async def _post(url: str, host: str, content: bytes, environ: Mapping[str, str],
                 async with session.post(url, data=content, allow_redirects=False, **way(host)) as response:
                     status, asked = response.status, response.headers.get("Retry-After", "")
                     said = (await response.content.read(300)).decode(errors="replace")
+            except aiohttp.ClientConnectorCertificateError:
+                raise  # it does not become a known one by waiting
             except (aiohttp.ClientConnectionError, TimeoutError):
                 if tries == patience.tries:
                     raise

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditor.report.cells import visible
 from auditor.report.content import Report, Words
 from auditor.report.figures import Figures, summary
 from auditor.report.labels import Labels
 from auditor.report.rows import RISKS, VERDICTS
 from auditor.report.tables import all_read, unread
+from auditor.terminal import one_line
 
 _COLOURS = {"high": "red", "medium": "yellow", "low": "green", "none": "dim"}
 _TOP = 5
@@ -32,11 +32,11 @@ def show(report: Report, words: Words, where: str) -> None:
     figures, labels = summary(report, words), Labels.load(report.lang)
     console.print(_verdicts(figures, words, labels, plain=not console.is_terminal))
     for line in _lines(report, figures, labels):
-        console.print(visible(line))
+        console.print(one_line(line))
     if figures.actions:
         console.print()
         console.print(_todo(figures, words, labels))
-    console.print(f"report: {where}", soft_wrap=True)
+    console.print(one_line(f"report: {where}"), soft_wrap=True)
 
 
 def _verdicts(figures: Figures, words: Words, labels: Labels, *, plain: bool) -> Table:
@@ -83,5 +83,5 @@ def _todo(figures: Figures, words: Words, labels: Labels) -> Table:
     table.add_column(labels.columns["action"], overflow="fold")
     for action in figures.actions[:_TOP]:
         risk = Text(words.title("risk", action.risk), _COLOURS[action.risk])
-        table.add_row(f"{action.vms:,}", risk, Text(visible(action.action)))
+        table.add_row(f"{action.vms:,}", risk, Text(one_line(action.action)))
     return table

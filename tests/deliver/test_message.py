@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from auditor.config import Notify
 from auditor.deliver import cards
 from auditor.deliver.message import LONGEST, Message, of_failure, of_report
 from auditor.diff import Change
@@ -132,6 +134,40 @@ def test_names_do_nothing(kind, name):
         assert all(len(block["text"]["text"]) <= 3000 for block in document["blocks"] if "text" in block)
     if kind == "teams":
         assert "{{" not in everything(message, kind)
+
+
+@pytest.mark.parametrize("text", ["a", "生", "\U0001f600", '"'])
+def test_as_many_lines_as_the_config_allows_fit(text):
+    """With fifty things to do each line is shorter, and Teams takes the message; none is left out."""
+    most = max(top for top in range(1, 999) if taken(top))
+    lines = (text * LONGEST,)
+    message = Message(
+        cause="changed", title="t", lead=text * 300, changes_title="c", changes=lines * 11, actions_title="a",
+        actions=lines * (most + 1), run_id="r",
+    )  # fmt: skip
+    body = cards.body("teams", message)
+    assert len(body) <= 28 * 1024
+    assert len(json.loads(body)["attachments"][0]["content"]["body"]) == 2 + 1 + 11 + 1 + most + 1 + 1
+
+
+def taken(top: int) -> bool:
+    """Whether the config takes so many."""
+    try:
+        msgspec.convert({"top": top}, Notify)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_a_foreign_tenant_id_is_text(kind):
+    """What a manifest of somebody else's calls its tenant is one line that steers nothing, as names are."""
+    found = replace(report([finding(1)]), tenant_id="x\x1b[2J\nERROR\u202e", scanned_at="2026\n")
+    words = Words.load("en")
+    message = of_report(found, summary(found, words), None, words, first=True, top=5, place="a\nb", run_id="r1")
+    assert (message.tenant_id, message.scanned_at, message.place) == ("x␛[2J ERROR\ufffd", "2026", "a b")
+    assert "\x1b" not in everything(message, kind)
+    assert of_failure("", lang="en", run_id="r", tenant_id="x\ny").tenant_id == "x y"
 
 
 @pytest.mark.parametrize("kind", SHAPES)

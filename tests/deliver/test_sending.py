@@ -142,6 +142,13 @@ def test_tls_is_verified(team):
     assert team.tries == 0
 
 
+def test_an_unknown_certificate_is_not_waited_for(team, monkeypatch):
+    """It is refused at once: it does not pass."""
+    monkeypatch.setattr("asyncio.sleep", lambda _: pytest.fail("it waits"))
+    with pytest.raises(AuditorError, match=r"(?i)certificate"):
+        webhook.post(team.url, b"{}", {}, HASTY)
+
+
 # ---- mail
 
 

@@ -76,9 +76,10 @@ def test_suppressions_and_changes_are_said(capsys):
 
 def test_names_do_not_steer_the_terminal(capsys):
     """Escape sequences and mark-up in names are shown, not obeyed."""
-    show(report([finding(1, vm="\x1b[2J[bold]x:smile:")]), PlainWords(), "r")
+    show(report([finding(1, vm="\x1b[2J[bold]x:smile:\u202e\u2028")]), PlainWords(), "r\u202e\n")
     err = capsys.readouterr().err
-    assert "\x1b[2J" not in err
+    assert not set("\x1b\u202e\u2028") & set(err)
+    assert err.endswith("\nreport: r\ufffd␊\n")
     assert "[2J[bold]x:smile:" in err
 
 
