@@ -3,7 +3,7 @@
     scrub(Snapshot.open("snapshot"), Path("to-share"), keep_tags=["sends-mail"])
 
 What is written is an allowlist: documents of the kinds the decoder reads, the fields it reads, and of their strings
-only Azure's own vocabulary (types, enum values, service tags, names Azure prescribes), locations, ports and times. Any
+only Azure's own vocabulary (types, enum values, regions, service tags, names Azure prescribes), ports and times. Any
 other string becomes a pseudonym: equal strings, compared without regard to case as ids are, get equal pseudonyms.
 
 Verdicts stay because nothing the judges compare changes under it. Names are only compared with each other and with
@@ -87,15 +87,60 @@ _TIME = re.compile(r"[0-9]{4}-[0-9TZ:.+-]{0,32}|")
 _PORT = re.compile(r"[0-9*, -]{0,32}")
 
 _ENUMS = """
-type location state quotaId billingAccountAgreementType billingAccountType billingAccountSubType
-subscriptionWorkloadType sku code orchestrationMode privateIPAddressVersion peeringState access direction protocol
-protocols ipProtocols ruleType ruleCollectionType nextHopType source origin disablePeeringRoute destinationType
-gatewayType connectionType threatIntelMode sourceGeoLocations destinationGeoLocations provisioningState
-networkManagerScopeAccesses
+type quotaId billingAccountAgreementType billingAccountType billingAccountSubType subscriptionWorkloadType
+orchestrationMode privateIPAddressVersion peeringState access direction protocol protocols ipProtocols ruleType
+ruleCollectionType nextHopType disablePeeringRoute destinationType gatewayType connectionType threatIntelMode
+sourceGeoLocations destinationGeoLocations provisioningState networkManagerScopeAccesses
 """
+# What a private cloud names its own way: by the shape alone its regions and sizes would pass for Azure's. The regions
+# are those of `az account list-locations` in the three clouds, with those that are closed or announced.
+_REGIONS = """
+global asia australia brazil canada europe france germany india japan korea norway switzerland uk unitedstates
+eastus eastus2 eastus3 centralus northcentralus southcentralus westcentralus westus westus2 westus3 eastus2euap
+centraluseuap eastusstg southcentralusstg southeastus southeastus3 southwestus northeastus5 canadacentral canadaeast
+mexicocentral brazilsouth brazilsoutheast brazilus chilecentral northeurope westeurope uksouth ukwest francecentral
+francesouth germanynorth germanywestcentral switzerlandnorth switzerlandwest norwayeast norwaywest swedencentral
+swedensouth polandcentral italynorth spaincentral austriaeast belgiumcentral denmarkeast finlandcentral greececentral
+uaenorth uaecentral qatarcentral israelcentral israelnorthwest saudiarabiaeast saudiarabiacentral southafricanorth
+southafricawest centralindia southindia westindia jioindiacentral jioindiawest indiasouthcentral eastasia southeastasia
+japaneast japanwest koreacentral koreasouth taiwannorth taiwannorthwest malaysiawest malaysiasouth indonesiacentral
+australiaeast australiasoutheast australiacentral australiacentral2 newzealandnorth usgovvirginia usgovarizona
+usgovtexas usgoviowa usdodcentral usdodeast ussecwest usseceast ussecwestcentral usnateast usnatwest chinanorth
+chinanorth2 chinanorth3 chinaeast chinaeast2 chinaeast3 germanycentral germanynortheast
+"""
+_STATES = "Enabled Warned PastDue Disabled Deleted Active Invalid"
+_SOURCES = "Default User VirtualNetworkGateway Unknown"
+_ORIGINS = "Network EBgp IBgp Igp Egp Incomplete Unknown"
+_MACHINE_STATES = """
+running starting stopped stopping deallocated deallocating unknown succeeded failed creating updating deleting migrating
+canceled available notAvailable ready hibernated
+"""
+
+
+def _words(text: str, more: str = "") -> re.Pattern[str]:
+    """A pattern of these words, in any case and with spaces as people write regions, of `more`, and of no text."""
+    spaced = (" ?".join(word) for word in text.split())
+    return re.compile("|".join((*spaced, *([more] if more else ()), "")), re.IGNORECASE)
+
+
+_OWN_WORDS = {
+    "location": _words(_REGIONS),
+    "state": _words(_STATES),
+    "source": _words(_SOURCES),
+    "origin": _words(_ORIGINS),
+    "code": _words(
+        "", rf"(PowerState|ProvisioningState|OSState|HibernationState)/({'|'.join(_MACHINE_STATES.split())})"
+    ),
+    "sku": _words(
+        "Basic Standard StandardV2 Premium Regional Global Gateway Classic Aligned AZFW_VNet AZFW_Hub HighPerformance "
+        "UltraPerformance ErGwScale Free Isolated Developer",
+        r"(VpnGw|ErGw)\d(AZ)?|(Basic|Standard)_[A-Z]{1,3}\d{1,4}(-\d{1,3})?[a-z]{0,6}(_[A-Z]{1,3}\d{1,4})?(_v\d)?(_Promo)?",
+    ),
+}
 _TIMES = "createdTime createdAt timeCreated"
 _PORTS = "sourcePortRange sourcePortRanges destinationPortRange destinationPortRanges destinationPorts"
 _KEPT = {
+    **_OWN_WORDS,
     **dict.fromkeys(_ENUMS.split(), _WORD),
     **dict.fromkeys(_TIMES.split(), _TIME),
     **dict.fromkeys(_PORTS.split(), _PORT),

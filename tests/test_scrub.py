@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -288,6 +289,56 @@ def test_no_field_lets_a_foreign_string_through(tmp_path, scrubbed, planted):
     (source / "manifest.json").write_text(json.dumps({**manifest, "origin": planted, "about": planted}))
     assert len(fields) > 60
     assert planted.lower() not in text_of(scrubbed(source).path).lower()
+
+
+@pytest.mark.parametrize("planted", ["geheimhq", "Geheim HQ", "PowerState/geheimhq", "Standard_Geheimhq"])
+def test_words_that_only_look_like_azures_are_replaced(tmp_path, scrubbed, planted):
+    """What a private cloud calls its regions, sizes and states is replaced, the same word by the same; no verdict moves."""
+    fields = ("location", "source", "origin", "code", "state", "sku")
+    lines = [json.loads(line) for line in (FIXTURES / "contoso" / "resources.jsonl").read_text().splitlines()]
+
+    def plant(value: Any, field: str = "", inside: str = "") -> Any:
+        if isinstance(value, dict):
+            return {k: plant(v, k, field if field == "sku" else "") for k, v in value.items()}
+        if isinstance(value, list):
+            return [plant(v, field) for v in value]
+        changed = isinstance(value, str) and (inside == "sku" or field in fields) and value.lower() not in KEPT
+        return planted if changed else value
+
+    source = tmp_path / "source"
+    shutil.copytree(FIXTURES / "contoso", source)
+    changed = [plant(d) if "values" not in d else d for d in lines]
+    assert json.dumps(changed).count(planted) > 100
+    (source / "resources.jsonl").write_text("\n".join(map(json.dumps, changed)))
+    made = scrubbed(source)
+    assert "geheim" not in text_of(made.path).lower()
+    verdicts = [[{c: getattr(f, c) for c in CODES if c not in ("location", "power_state")} for f in findings(each)]
+                for each in (Snapshot.open(source), made)]  # fmt: skip
+    assert verdicts[0] == verdicts[1]
+    assert len({f.location for f in findings(made)}) == 1
+
+
+KEPT = {"basic", "powerstate/running", "powerstate/deallocated", "enabled"}
+"""What decides something stays what it is."""
+
+
+def test_azures_own_words_stay(tmp_path, scrubbed):
+    """Regions in both spellings, sizes of machines and of gateways, states."""
+    words = {
+        "location": ["westeurope", "West Europe", "usgovvirginia", "chinanorth3", ""],
+        "sku": [
+            "Standard_D2s_v5",
+            "Standard_NC24ads_A100_v4",
+            "Standard_M208-96s_v2",
+            "Basic_A1",
+            "VpnGw2AZ",
+            "AZFW_Hub",
+        ],
+        "code": ["PowerState/running", "ProvisioningState/succeeded"],
+        "state": ["Enabled", "PastDue", "Active"],
+    }
+    for field, own in words.items():
+        assert [word for word in own if not scrubbing._KEPT[field].fullmatch(word)] == []
 
 
 def test_every_field_with_text_has_a_treatment():
