@@ -17,6 +17,9 @@ param environmentId string
 @description('The image, best by digest: registry/auditor@sha256:...')
 param image string
 
+@description('The registry of the image, such as contoso.azurecr.io, if it wants a sign-in: the identity needs AcrPull there.')
+param registryServer string = ''
+
 @description('Storage account of this resource group that takes the reports.')
 param storageAccountName string
 
@@ -73,6 +76,12 @@ resource job 'Microsoft.App/jobs@2025-01-01' = {
       }
       replicaTimeout: 14400
       replicaRetryLimit: 0
+      registries: empty(registryServer) ? [] : [
+        {
+          server: registryServer
+          identity: identity.id
+        }
+      ]
     }
     template: {
       containers: [

@@ -136,6 +136,7 @@ def test_scan_from_github_signs_in_by_oidc():
     """The schedule asks for an OIDC token, signs in by it, and keeps the reports whatever the exit code."""
     path = DEPLOY / "github-actions" / "auditor.yml"
     assert load(path)["permissions"]["id-token"] == "write"
+    assert "private repository" in path.read_text("utf-8").replace("\n# ", " ")
     (scan,) = (step["run"] for step in steps(path) if step.get("run", "").startswith("auditor "))
     assert understood(scan.removeprefix("auditor "))["collect_auth"] == "cli"
     upload = next(step for step in steps(path) if step.get("uses", "").startswith("actions/upload-artifact@"))
@@ -222,6 +223,7 @@ def test_pod_has_a_workload_identity_and_no_more(tmp_path):
     pod, (container,) = template["spec"], template["spec"]["containers"]
     assert account["metadata"]["annotations"]["azure.workload.identity/client-id"]
     assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+    assert pod["automountServiceAccountToken"] is False, "the cluster's own token is of no use to it"
     assert pod["serviceAccountName"] == account["metadata"]["name"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["runAsUser"] == int(user())
@@ -309,6 +311,18 @@ def test_role_is_the_one_the_program_prints():
     assert definition["assignableScopes"] == ["[managementGroup().id]"]
     bicep = (DEPLOY / "container-apps" / "role.bicep").read_text("utf-8")
     assert re.findall(r"^ +'(\S+)'$", bicep, re.MULTILINE) == role["Actions"]
+
+
+def test_job_fetches_its_image_by_its_identity():
+    """From a registry that wants a sign-in; where none is named the image is anybody's."""
+    (job,) = (r for r in arm("job")["resources"] if r["type"] == "Microsoft.App/jobs")
+    said = job["properties"]["configuration"]["registries"]
+    assert arm("job")["parameters"]["registryServer"]["defaultValue"] == ""
+    assert said.startswith("[if(empty(parameters('registryServer')), createArray(), createArray(createObject('server',")
+    (own,) = job["identity"]["userAssignedIdentities"]
+    identity = "resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', parameters('name'))"
+    assert identity in own
+    assert f"'identity', {identity}" in said
 
 
 def test_job_may_write_to_one_container_only():
