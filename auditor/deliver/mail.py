@@ -94,7 +94,7 @@ def _lines(message: Message) -> Iterator[str]:
 def _handed(
     mail: Mail, password: str, letter: EmailMessage, to: Sequence[str], environ: Mapping[str, str], patience: Patience
 ) -> dict[str, Refusal]:
-    """One try. Those who did not get the letter: its answer to the letter counts, not what follows that."""
+    """One try. Those who did not get the letter: the relay's answer to it counts, and nothing that follows."""
     try:
         with closing(smtplib.SMTP(mail.host, mail.port, timeout=patience.timeout)) as relay:
             relay.starttls(context=tls(environ))  # raises where the relay has none
