@@ -2,13 +2,14 @@
 
     address = Address.parse("https://contoso.blob.core.windows.net/reports/port25")
     with Blobs(address, options, os.environ) as blobs:
-        blobs.send(Path("reports/outbox/2026-11-25T02-00-00Z"))
+        blobs.send(Path("reports/outbox/2026-11-25T02-00-00Z"), run_id)
 
 Under the prefix lie a run's blobs by the run's name, `latest.json` that names the last run, and `history.jsonl`. A run
 is there once its `run.json` is, which is uploaded after all its other blobs; `latest.json` and the history come after
 that, so a reader never finds half a run. What fails on the way is taken back.
 
-A run's blobs carry metadata that say which run wrote them: nothing else is ever deleted.
+A run's blobs carry metadata that say which run wrote them: nothing else is ever deleted, and by its id a run knows what
+it wrote itself, in this attempt or an earlier one, whatever answer was lost.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import asyncio
 import logging
 import mimetypes
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -52,10 +53,15 @@ T = TypeVar("T")
 HISTORY, LATEST = "history.jsonl", "latest.json"
 _MARK = "auditor_run"
 """The metadata of every blob: the name of the run that wrote it."""
+_ID = "auditor_run_id"
+"""And of those that came with the report: the run's id, which no other run has."""
 
 _AUDIENCE = "https://storage.azure.com/.default"  # in every cloud
 _TRIES = 5
 _ABANDONED = timedelta(days=1)
+_OCCUPIED = {"BlobAlreadyExists", "LeaseIdMissing", "BlobImmutableDueToPolicy"}
+"""Why nothing can be written under a name."""
+
 _TYPES = {".jsonl": "application/x-ndjson", ".parquet": "application/vnd.apache.parquet"}
 
 
@@ -63,6 +69,10 @@ class Latest(Struct, frozen=True):
     """`latest.json`."""
 
     run: str
+
+
+class _Taken(Exception):
+    """Under this name lies what another run wrote, or nobody may write over."""
 
 
 class Retry(ExponentialRetry):
@@ -119,12 +129,13 @@ class Blobs:
         """A blob below the prefix, None where there is none."""
         return self._run(self._read(name))
 
-    def send(self, folder: Path) -> str:
+    def send(self, folder: Path, run_id: str) -> str:
         """Uploads a run's folder, whole or not at all, and lets `latest.json` name it; the name it has there.
 
-        The name is the folder's, with a number behind it where another run took it.
+        The name is the folder's, with a number behind it where another run took it. What is left there of an earlier
+        attempt of the same run is written over.
         """
-        return self._run(self._send(folder))
+        return self._run(self._send(folder, run_id))
 
     def note(self, line: bytes) -> None:
         """Adds a line to the history. Runs that end at the same time do not lose each other's line."""
@@ -143,6 +154,9 @@ class Blobs:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return self._runner.run(work)
+        except KeyboardInterrupt:
+            self._runner.run(_cancelled())  # raised amid the loop, it left the work as it stood: that has to clean up
+            raise
         except HttpResponseError as error:
             raise AuditorError(f"{self.address}: {_told(error)}") from error
         except AzureError as error:
@@ -169,60 +183,93 @@ class Blobs:
             stream = await self._client.download_blob(self.address.path(name))
             return await stream.readall()
         except ResourceNotFoundError as error:
-            if error.error_code == "BlobNotFound":  # type: ignore[attr-defined]  # the storage SDK adds it
+            if _code(error) == "BlobNotFound":
                 return None
             raise
 
-    async def _send(self, folder: Path) -> str:
+    async def _send(self, folder: Path, run_id: str) -> str:
         files = sorted(folder.iterdir(), key=lambda path: (path.name == RECORD, path.name))
-        sent: list[str] = []
-        try:
-            run = await self._claim(folder.name, files[0], sent)
-            for path in files[1:]:
-                await self._upload(run, path, sent)
-            await self._put(LATEST, msgspec.json.encode(Latest(run)), run, overwrite=True)
-        except BaseException:
-            await self._take_back(sent)
-            raise
-        return run
-
-    async def _claim(self, name: str, first: Path, sent: list[str]) -> str:
-        """The name under which the first file could be written: one that no other run has."""
         number = 1
         while True:
-            run = name if number == 1 else f"{name}-{number}"
+            run = folder.name if number == 1 else f"{folder.name}-{number}"
             try:
-                await self._upload(run, first, sent)
-            except ResourceExistsError:
+                await self._send_as(run, files, run_id)
+            except _Taken:
                 number += 1
             else:
                 return run
 
-    async def _upload(self, run: str, path: Path, sent: list[str]) -> None:
-        name = f"{run}/{path.name}"
-        with path.open("rb") as file:
-            await self._put(name, file, run, overwrite=False)
-        sent.append(name)
+    async def _send_as(self, run: str, files: Sequence[Path], run_id: str) -> None:
+        """Uploads the files under this name. Where that fails nothing of them stays there; raises _Taken, too."""
+        before = await self._read(LATEST)
+        tried: list[str] = []
+        try:
+            for path in files:
+                tried.append(f"{run}/{path.name}")
+                await self._upload(tried[-1], path, run, run_id)
+            tried.append(LATEST)
+            await self._put(LATEST, _latest(run), run, overwrite=True)
+        except BaseException:
+            await self._take_back(tried, run, run_id, before)
+            raise
 
-    async def _put(self, name: str, data: Any, run: str, *, overwrite: bool, **conditions: Any) -> None:
+    async def _upload(self, name: str, path: Path, run: str, run_id: str) -> None:
+        """One file of a run. A blob of this run that is there already is written over: the answer to the first try was
+        lost, or an earlier attempt left it. Raises _Taken for any other blob."""
+        for overwrite in (False, True):
+            try:
+                with path.open("rb") as file:
+                    await self._put(name, file, run, run_id, overwrite=overwrite)
+            except HttpResponseError as error:
+                if _code(error) not in _OCCUPIED:
+                    raise
+                if overwrite or not await self._is_own(name, run_id):
+                    raise _Taken from error
+            else:
+                return
+
+    async def _is_own(self, name: str, run_id: str) -> bool:
+        """Whether a blob came with the report of this run; False where there is none."""
+        try:
+            found = await self._client.get_blob_client(self.address.path(name)).get_blob_properties()
+        except ResourceNotFoundError:
+            return False
+        return (found.metadata or {}).get(_ID) == run_id
+
+    async def _put(
+        self, name: str, data: Any, run: str, run_id: str = "", *, overwrite: bool, **conditions: Any
+    ) -> None:
         suffix = Path(name).suffix
         kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        marks = {_MARK: run, _ID: run_id}
         await self._client.upload_blob(
             self.address.path(name),
             data,
             overwrite=overwrite,
-            metadata={_MARK: run} if run else None,
+            metadata={key: value for key, value in marks.items() if value} or None,
             content_settings=ContentSettings(content_type=kind, cache_control="no-cache"),
             **conditions,
         )
 
-    async def _take_back(self, sent: list[str]) -> None:
-        """Deletes what was uploaded of a run that failed, `run.json` first; what cannot be is told and goes later."""
-        for name in reversed(sent):
+    async def _take_back(self, tried: Sequence[str], run: str, run_id: str, before: bytes | None) -> None:
+        """Deletes what is there of a run that failed, `run.json` first; what cannot be is told, and the next attempt
+        writes over it. `latest.json` names again what it named `before`."""
+        for name in reversed(tried):
             try:
-                await self._client.delete_blob(self.address.path(name))
+                if name == LATEST:
+                    await self._point_back(run, before)
+                elif await self._is_own(name, run_id):
+                    await self._client.delete_blob(self.address.path(name))
             except AzureError as error:
                 logger.warning("%s could not be taken back: %s", self.address.of(name), error.message)
+
+    async def _point_back(self, run: str, before: bytes | None) -> None:
+        if await self._read(LATEST) != _latest(run):
+            return
+        if before is None:
+            await self._client.delete_blob(self.address.path(LATEST))
+        else:
+            await self._put(LATEST, before, "", overwrite=True)
 
     async def _note(self, line: bytes) -> None:
         for last in range(_TRIES):
@@ -270,14 +317,25 @@ class Blobs:
                 yield run, name, blob.last_modified
 
 
+def _latest(run: str) -> bytes:
+    return msgspec.json.encode(Latest(run))
+
+
+async def _cancelled() -> None:
+    """Cancels what is under way in this loop, and waits until it has cleaned up."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _ended(text: bytes) -> bytes:
     return text if not text or text.endswith(b"\n") else text + b"\n"
 
 
 def _told(error: HttpResponseError) -> str:
     """What storage said, and what to do about it."""
-    code = getattr(error, "error_code", None)  # the storage SDK adds it, as one of its own words where it knows it
-    code = str(getattr(code, "value", code) or error.status_code or "no answer")
+    code = _code(error)
     advice = {
         "AuthorizationPermissionMismatch": "give the identity the role Storage Blob Data Contributor on the container",
         "AuthorizationFailure": "let this network through the storage account's firewall, or check its role",
@@ -285,3 +343,9 @@ def _told(error: HttpResponseError) -> str:
         "AccountIsDisabled": "the storage account is disabled",
     }.get(code, (error.message or "").partition("\n")[0].strip())
     return f"{code}: {advice}"
+
+
+def _code(error: HttpResponseError) -> str:
+    """Storage's own word for an error, else the status."""
+    code = getattr(error, "error_code", None)  # the storage SDK adds it, as one of its own words where it knows it
+    return str(getattr(code, "value", code) or error.status_code or "no answer")

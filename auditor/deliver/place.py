@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -24,7 +24,7 @@ from auditor import files
 from auditor.config import Config
 from auditor.deliver import folder as folders
 from auditor.deliver.address import Address, is_address
-from auditor.deliver.retention import Keep
+from auditor.deliver.retention import Keep, began
 from auditor.errors import AuditorError, UsageError
 from auditor.report.history import HISTORY
 
@@ -133,7 +133,7 @@ class Container:
     def publish(self, folder: Path) -> Published:
         """Uploads it; the local copy goes then, and stays for the next run where that failed."""
         try:
-            run = self._blobs.send(folder)
+            run = self._blobs.send(folder, str(_record(folder).get("run_id", "")))
         except AuditorError as error:
             raise AuditorError(f"{error}. The report is kept in {folder}; the next run delivers it") from error
         self._note(folder.name, run)
@@ -151,10 +151,16 @@ class Container:
 
     def _send_waiting(self) -> None:
         """Reports of earlier runs that storage did not take, the oldest first."""
-        kept = [record.parent for record in self.folder.glob(f"*/{folders.RECORD}") if not record.parent.is_symlink()]
+        records = self.folder.glob(f"*/{folders.RECORD}")
+        kept = [record.parent for record in records if began(record.parent.name) and not record.parent.is_symlink()]
         for folder in sorted(kept):
+            try:
+                said = _record(folder)
+            except AuditorError as error:
+                _set_aside(folder, error)
+                continue
             logger.warning("the report that was kept in %s is delivered now", folder)
-            _settle(folder / folders.RECORD)
+            _settle(folder / folders.RECORD, said)
             self.publish(folder)
 
     def _fetch_history(self) -> None:
@@ -252,11 +258,37 @@ def _blobs(address: Address, config: Config, environ: Mapping[str, str]) -> Iter
         yield blobs
 
 
-def _settle(record: Path) -> None:
+def _record(folder: Path) -> dict[str, Any]:
+    """The record of a report that is to be uploaded. Raises AuditorError where it or a file beside it cannot be read."""
+    try:
+        said: dict[str, Any] = msgspec.json.decode((folder / folders.RECORD).read_bytes(), type=dict[str, Any])
+        for path in folder.iterdir():
+            path.open("rb").close()
+    except OSError as error:
+        raise AuditorError(f"{error.filename} cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise AuditorError(f"{folder / folders.RECORD} is not what this tool writes: {error}") from error
+    return said
+
+
+def _set_aside(folder: Path, why: AuditorError) -> None:
+    """Lets a report that cannot be delivered lie where no later run looks at it."""
+    aside = folder.with_name(f"{folder.name}.unreadable")
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        logger.warning("the report in %s is not delivered: %s; set it aside: %s", folder, why, error.strerror)
+    else:
+        logger.warning("the report that was kept in %s is not delivered: %s. It lies in %s", folder, why, aside)
+
+
+def _settle(record: Path, said: Mapping[str, Any]) -> None:
     """The record of a run whose report comes late: the process has failed, and the report is there."""
-    said = msgspec.json.decode(record.read_bytes())
-    said |= {"state": "finished", "error": f"delivered by a later run. {said.get('error', '')}"}
-    files.replace(record, msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
+    late = {**said, "state": "finished", "error": f"delivered by a later run. {said.get('error', '')}"}
+    try:
+        files.replace(record, msgspec.json.format(msgspec.json.encode(late), indent=2) + b"\n")
+    except OSError as error:
+        raise AuditorError(f"{record} cannot be written: {error.strerror}") from error
 
 
 def _fetched(blobs: Blobs, run: str, into: Path) -> Path | None:

@@ -17,6 +17,7 @@ from auditor.errors import AuditorError
 
 NOW = datetime(2026, 11, 25, 2, tzinfo=UTC)
 RUN = "2026-11-25T02-00-00Z"
+ID = "54c251e29fbb4990bad5686ca8cf1212"
 
 
 def make(folder: Path, run: str = RUN) -> Path:
@@ -41,7 +42,7 @@ def test_a_run_is_uploaded(opened, container, tmp_path):
     """Every file of the folder is a blob under the run's name; latest.json names the run."""
     with opened() as blobs:
         assert blobs.last() == ""
-        assert blobs.send(make(tmp_path)) == RUN
+        assert blobs.send(make(tmp_path), ID) == RUN
         assert blobs.last() == RUN
         assert blobs.read(f"{RUN}/vms.csv") == f"vms.csv of {RUN}".encode()
         assert blobs.read("nothing") is None
@@ -56,38 +57,98 @@ def test_a_run_is_uploaded(opened, container, tmp_path):
 def test_without_a_prefix(opened, container, tmp_path):
     """A container alone is an address, too."""
     with opened("") as blobs:
-        blobs.send(make(tmp_path))
+        blobs.send(make(tmp_path), ID)
     assert f"{RUN}/vms.csv" in names(container)
 
 
 def test_two_runs_of_one_second(opened, container, tmp_path):
     """A run whose name is taken gets a number behind it; nothing is written over."""
     with opened() as blobs:
-        blobs.send(make(tmp_path / "a"))
-        assert blobs.send(make(tmp_path / "b")) == f"{RUN}-2"
-        assert blobs.send(make(tmp_path / "c")) == f"{RUN}-3"
+        blobs.send(make(tmp_path / "a"), ID)
+        assert blobs.send(make(tmp_path / "b"), "b") == f"{RUN}-2"
+        assert blobs.send(make(tmp_path / "c"), "c") == f"{RUN}-3"
         assert blobs.last() == f"{RUN}-3"
     assert text(container, f"port25/{RUN}/vms.csv") == f"vms.csv of {RUN}"
 
 
-def test_whole_or_not_at_all(opened, container, tmp_path):
+def test_whole_or_not_at_all(opened, container, tmp_path, storage):
     """Where a file cannot be uploaded, those before it are taken back and latest.json stays as it was."""
-    with opened() as blobs:
-        blobs.send(make(tmp_path / "a", "2026-11-24T02-00-00Z"))
+    with opened(at=storage) as blobs:
+        blobs.send(make(tmp_path / "a", "2026-11-24T02-00-00Z"), "a")
         before = names(container)
         folder = make(tmp_path / "b")
-        container.upload_blob(f"port25/{RUN}/{RECORD}", b"in the way")
-        with pytest.raises(AuditorError, match="BlobAlreadyExists"):
-            blobs.send(folder)
+        storage.once("PUT", f"/{RUN}/{RECORD}", 403)
+        with pytest.raises(AuditorError, match="ServerBusy"):
+            blobs.send(folder, ID)
         assert blobs.last() == "2026-11-24T02-00-00Z"
-    assert names(container) == {*before, f"port25/{RUN}/{RECORD}"}
+    assert names(container) == before
     assert sorted(path.name for path in folder.iterdir()) == sorted(("report.xlsx", "report.json", "vms.csv", RECORD))
+
+
+def test_a_name_in_which_something_lies(opened, container, tmp_path):
+    """What others put under a run's name stays; the run is whole under the next one, and nothing of it under the first."""
+    container.upload_blob(f"port25/{RUN}/{RECORD}", b"in the way")
+    with opened() as blobs:
+        assert blobs.send(make(tmp_path), ID) == f"{RUN}-2"
+    assert {name for name in names(container) if f"{RUN}/" in name} == {f"port25/{RUN}/{RECORD}"}
+    assert text(container, f"port25/{RUN}/{RECORD}") == "in the way"
+
+
+@pytest.mark.parametrize("file", ["report.json", "vms.csv", RECORD, LATEST], ids=["first", "other", "record", "latest"])
+def test_an_answer_that_is_lost(opened, container, tmp_path, storage, file):
+    """The SDK repeats an upload whose answer was lost and is told that the blob exists: it is this run's own."""
+    with opened(at=storage) as blobs:
+        storage.once("PUT", f"/{file}", "lost")
+        assert blobs.send(make(tmp_path), ID) == RUN
+        assert len(storage.met) == 1
+        assert blobs.last() == RUN
+    files = {f"port25/{RUN}/{each}" for each in ("report.xlsx", "report.json", "vms.csv", RECORD)}
+    assert names(container) == {f"port25/{LATEST}", *files}
+    assert text(container, f"port25/{RUN}/vms.csv") == f"vms.csv of {RUN}"
+
+
+def test_what_an_earlier_attempt_left_is_written_over(opened, container, tmp_path, storage):
+    """Blobs that could not be taken back keep no later attempt from the name, and hold what that one brings."""
+    folder = make(tmp_path)
+    with opened(at=storage) as blobs:
+        storage.meets = lambda method, path: (
+            503 if method == "DELETE" or (method == "PUT" and path.endswith("/vms.csv")) else None
+        )
+        with pytest.raises(AuditorError, match="ServerBusy"):
+            blobs.send(folder, ID)
+        assert f"port25/{RUN}/report.json" in names(container)
+        storage.meets = lambda method, path: None
+        (folder / "report.json").write_text("anew")
+        assert blobs.send(folder, ID) == RUN
+    assert text(container, f"port25/{RUN}/report.json") == "anew"
+
+
+def test_latest_names_the_run_before_again(opened, container, tmp_path, storage):
+    """Where it is latest.json whose answers do not come, it names again what it did, and nothing of the run stays."""
+    with opened(at=storage) as blobs:
+        storage.once("PUT", f"/{LATEST}", "lost", times=99)
+        with pytest.raises(AuditorError):
+            blobs.send(make(tmp_path / "a"), ID)
+        storage.meets = lambda method, path: None
+        assert names(container) == set()
+        blobs.send(make(tmp_path / "b", "2026-11-24T02-00-00Z"), "b")
+        before = names(container)
+
+        def meets(method: str, path: str) -> str | None:
+            sent = f"port25/{RUN}/{RECORD}" in names(container)
+            return "lost" if method == "PUT" and path.endswith(f"/{LATEST}") and sent else None
+
+        storage.meets = meets
+        with pytest.raises(AuditorError):
+            blobs.send(tmp_path / "a" / RUN, ID)
+        assert blobs.last() == "2026-11-24T02-00-00Z"
+    assert names(container) == before
 
 
 def test_the_record_comes_last_of_a_run(opened, container, tmp_path):
     """run.json is uploaded after all other blobs of its run, and latest.json after it."""
     with opened() as blobs:
-        blobs.send(make(tmp_path))
+        blobs.send(make(tmp_path), ID)
     when = {blob.name.rpartition("/")[2]: blob.creation_time for blob in container.list_blobs()}
     times = [*(time for name, time in when.items() if name not in (RECORD, LATEST)), when[RECORD], when[LATEST]]
     assert times == sorted(times)
@@ -125,7 +186,7 @@ def test_retention(opened, container, tmp_path):
     days = [(NOW - timedelta(days=days)).strftime("%Y-%m-%dT%H-%M-%SZ") for days in range(5)]
     with opened() as blobs:
         for run in reversed(days):
-            blobs.send(make(tmp_path, run))
+            blobs.send(make(tmp_path, run), ID)
         others = {f"port25/{days[4]}/notes.txt", "port25/2020-01-01T00-00-00Z/run.json", "elsewhere.txt", "port25/x/y"}
         for name in others:
             container.upload_blob(name, b"by hand")
@@ -140,7 +201,7 @@ def test_what_a_killed_run_left_goes(opened, container, tmp_path):
     half = f"port25/{RUN}/vms.csv"
     container.upload_blob(half, b"half", metadata={"auditor_run": RUN})
     with opened() as blobs:
-        blobs.send(make(tmp_path, "2026-11-24T02-00-00Z"))
+        blobs.send(make(tmp_path, "2026-11-24T02-00-00Z"), ID)
         blobs.tidy(Keep(runs=9), datetime.now(UTC))
         assert half in names(container)
         blobs.tidy(Keep(runs=9), datetime.now(UTC) + timedelta(days=2))
@@ -155,7 +216,7 @@ def test_what_a_killed_run_left_goes(opened, container, tmp_path):
 def test_an_error_says_what_to_do(opened, tmp_path, place, said):
     """A container that is not there is not made; the error names the address and says so."""
     with opened(place) as blobs, pytest.raises(AuditorError, match=said) as raised:
-        blobs.send(make(tmp_path))
+        blobs.send(make(tmp_path), ID)
     assert "reports-that-is-not-there/port25" in str(raised.value)
 
 
@@ -163,7 +224,7 @@ def test_a_refused_token_is_an_error(opened, entra, monkeypatch, tmp_path):
     """Storage that does not take the token is an error, and the token is not in it."""
     monkeypatch.setattr("tests.cloud.endpoint.STORAGE_ISSUER", "https://sts.elsewhere.test/")
     with opened() as blobs, pytest.raises(AuditorError, match="AuthenticationFailed") as raised:
-        blobs.send(make(tmp_path))
+        blobs.send(make(tmp_path), ID)
     assert entra.endpoint.storage_tokens[-1] not in str(raised.value)
 
 
@@ -175,4 +236,4 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(opened, entra, monkeyp
         opened(environ={**entra.environment, "SSL_CERT_FILE": str(only)}) as blobs,
         pytest.raises(AuditorError, match=r"(?i)certificate"),
     ):
-        blobs.send(make(tmp_path))
+        blobs.send(make(tmp_path), ID)
