@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -117,11 +118,12 @@ class Job:
         words = Words.load(config.report.lang).tagged(config.intents.tag)
         self._describe(report, changes)
         with self.phase("write"):
-            folder = write_report(report, self._place.folder, _formats(config), words)
+            seal = partial(self._seal, exit_code)
+            folder = write_report(report, self._place.folder, _formats(config), words, seal=seal)
         with self.phase("deliver"):
-            record.report, record.files = folder.name, written(folder)
-            record.end("finished", exit_code)
-            run, where = self._published(folder)
+            self._kept = folder
+            run, where = self._place.publish(folder)
+            self._kept = None
         record.report, record.output = run, where
         self._say(report, words)
         self._tell(report, words)
@@ -130,22 +132,13 @@ class Job:
         self._note(run)
         self._leave()
 
-    def _published(self, folder: Path) -> place.Published:
-        """Brings the report to its place; one that stays behind says so."""
+    def _seal(self, exit_code: int, folder: Path, name: str) -> None:
+        """Puts the record into a report that is about to get its name: it says whom the next run has to tell, should
+        this one get no further."""
         record = self._record
-        try:
-            files.replace(folder / RECORD, record.encoded())
-        except OSError as error:
-            said = f"{folder / RECORD} cannot be written: {error.strerror}"
-            if not isinstance(self._place, place.Folder):
-                raise AuditorError(said) from error  # without its record no run is there
-            logger.warning("%s", said)  # the report stands
-        try:
-            return self._place.publish(folder)
-        except AuditorError as error:
-            record.end("failed", error.exit_code, redact(str(error)))
-            self._kept = folder
-            raise
+        record.report, record.files = name, written(folder)
+        record.end("finished", exit_code)
+        files.replace(folder / RECORD, record.encoded())
 
     # ---- what it is compared with
 

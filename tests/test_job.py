@@ -8,19 +8,29 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from time import sleep, time
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from auditor import files
 from tests.cloud import Server, serve
 from tests.cloud.compose import encoded, many
 from tests.cloud.faults import Fault, throttled
 from tests.cloud.server import serve_snapshot
+from tests.deliver.front import Front, front
 from tests.deliver.servers import Hook, hook
-from tests.program import CONTOSO, FIXTURES, Done, config_of, finish, run, start
+from tests.program import CONTOSO, FIXTURES, ROOT, Done, config_of, environment_of, finish, run, start
+
+if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
+
+    from tests.deliver.azurite import Azurite
 
 NO_NSG = FIXTURES / "scenarios" / "no-nsg"
 REFUSED = FIXTURES / "scenarios" / "refused-nsgs"
@@ -380,18 +390,62 @@ def test_the_record_of_a_failure(night, tmp_path):
     assert night.record("latest")["state"] == "finished"
 
 
-def test_a_record_that_the_disk_does_not_take(night, monkeypatch):
-    """A disk that is full once the report is written takes nothing away from it: a warning, and the report's code."""
+def fill(monkeypatch: pytest.MonkeyPatch, within: Callable[[Path], bool]) -> None:
+    """From now on small files are not taken by some folders."""
+    written = files.replace
 
     def full(path: Path, data: bytes) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if within(path.parent):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written(path, data)
 
     monkeypatch.setattr("auditor.files.replace", full)
+
+
+def test_a_record_that_the_disk_does_not_take(night, monkeypatch):
+    """A disk that is full once the report is there takes nothing away from it: a warning, and the report's code."""
+    fill(monkeypatch, lambda folder: not folder.name.startswith(".unfinished"))
     done = night.scan(NO_NSG)
     assert done.code == 0
     assert "run.json cannot be written: No space left on device" in done.err
     assert (night.latest / "vms.csv").exists()
     assert night.told() == ["first"]
+
+
+def test_no_report_without_its_record(night, tmp_path, monkeypatch):
+    """A report whose record the disk does not take is none: the next run compares with the one before, and tells."""
+    night.scan(NO_NSG)
+    with monkeypatch.context() as patched:
+        fill(patched, lambda folder: folder.name.startswith(".unfinished"))
+        done = night.scan(without_vm(tmp_path))
+    assert done.code == 1
+    assert "cannot write the report to reports: No space left on device" in done.err
+    assert len([path for path in (night.cwd / "reports").iterdir() if path.is_dir()]) == 2
+    night.scan(tmp_path / "later")
+    assert night.told() == ["first", "failed", "changed"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
+@pytest.mark.parametrize("at", ["auditor.report.write.append", "auditor.job.Job._tell"])
+def test_a_run_that_ends_once_its_report_has_its_name(night, tmp_path, at, number):
+    """Whom a run could not tell any more the next one tells, whatever kept it from doing so."""
+    night.scan(NO_NSG)
+    sleep(1.1 - time() % 1)
+    dying = (
+        f"import os\nfrom unittest.mock import patch\npatch('{at}', lambda *_: os.kill(os.getpid(), {number})).start()"
+    )
+    command = f"{dying}\nfrom auditor.cli import main\nmain()"
+    later = without_vm(tmp_path)
+    arguments = ["scan", "--from", str(later), "--format", "csv"]
+    environment = environment_of(night.environment) | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", command, *arguments], cwd=night.cwd, env=environment, check=False)
+    assert ended.returncode != 1
+    assert (night.record(max(each.name for each in (night.cwd / "reports").glob("2*")))["owed"]).keys() == {"team"}
+    for _ in range(2):
+        sleep(1.1 - time() % 1)
+        assert night.scan(later, "--keep", "1").code == 0
+    assert [cause for cause in night.told() if cause != "failed"] == ["first", "changed"]
+    assert len([path for path in (night.cwd / "reports").iterdir() if path.is_dir()]) == 2
 
 
 def test_old_runs_go(night):
@@ -541,3 +595,103 @@ def test_what_could_not_be_delivered_is_kept(night, chain, emulator):
         assert json.loads(history[0])["report"] == kept.name
         assert len(history) == 2
         assert [path.name for path in outbox.iterdir()] == ["history.jsonl"]
+
+
+class Port25(NamedTuple):
+    """Scans whose reports go to Blob Storage by a way that can fail."""
+
+    night: Night
+    storage: Front
+    container: ContainerClient
+    environment: dict[str, str]
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        """A scan in a process of its own."""
+        place = ("-o", f"{self.storage.at}/front/port25", "--work-dir", "work", "--auth", "environment")
+        arguments = ("scan", "--from", str(NO_NSG), "--format", "csv", "--log-format", "json", *place, *more)
+        return start(*arguments, cwd=self.night.cwd, environment=self.environment)
+
+    def scan(self, *more: str) -> Done:
+        """A scan to its end, at another second than the one before."""
+        sleep(1.1 - time() % 1)
+        return finish(self.start(*more))
+
+    @property
+    def outbox(self) -> Path:
+        """Where reports wait."""
+        return self.night.cwd / "work" / "outbox"
+
+    def runs(self) -> list[str]:
+        """The folders of runs, whole or not."""
+        return sorted({blob.name.split("/")[1] for blob in self.container.list_blobs() if blob.name.count("/") == 2})
+
+    def record(self, run: str) -> Any:
+        """The record of a run there."""
+        return json.loads(self.container.download_blob(f"port25/{run}/run.json").readall())
+
+
+@pytest.fixture
+def port25(night: Night, chain: tuple[Path, Path], emulator: Azurite) -> Iterator[Port25]:
+    """A place in Blob Storage, and who may write there."""
+    with (
+        emulator.container("front") as container,
+        serve(encoded(many(1, 1))) as server,
+        front(emulator, chain[1]) as storage,
+    ):
+        environment = night.environment | trusted(server, chain[0], emulator.authority)
+        yield Port25(night, storage, container, environment)
+
+
+@pytest.mark.parametrize("file", ["actions.csv", "coverage.csv", "run.json"])
+def test_an_answer_of_storage_that_is_lost(port25, file):
+    """A blob that is there though nobody heard of it is the run's own: the report is whole, under its own name."""
+    port25.storage.once("PUT", f"Z/{file}", "lost")
+    done = port25.scan()
+    assert done.code == 0, done.err
+    assert len(port25.storage.met) == 1
+    (run,) = port25.runs()
+    assert len(run) == len("2026-11-25T02-00-00Z")
+    assert port25.record(run)["state"] == "finished"
+    assert port25.night.told() == ["first"]
+
+
+def test_storage_that_comes_back_while_a_report_is_taken_back(port25, emulator):
+    """A blob that could be neither followed by the others nor taken back is in nobody's way the next night."""
+    port25.storage.meets = lambda method, path: (
+        403
+        if (method == "PUT" and path.endswith("Z/report.json")) or (method, path[-9:]) == ("DELETE", "/nics.csv")
+        else None
+    )
+    assert port25.scan().code == 1
+    (lost,) = port25.runs()
+    (left,) = [blob.name for blob in port25.container.list_blobs() if lost in blob.name]
+    assert left.endswith("/nics.csv")
+    port25.storage.meets = lambda method, path: None
+    done = port25.scan()
+    assert done.code == 0, done.err
+    assert port25.runs()[0] == lost
+    assert len(port25.runs()) == 2
+    assert port25.record(lost)["error"].startswith("delivered by a later run")
+    assert port25.night.told() == ["failed", "first"]
+
+
+@pytest.mark.parametrize("file", ["Z/coverage.csv", "Z/run.json", "/latest.json"])
+def test_an_upload_that_the_system_ends(port25, file):
+    """SIGTERM amid an upload takes it back, without a traceback; the next run delivers it under its own name."""
+    port25.storage.once("PUT", file, "stuck")
+    process = port25.start()
+    assert port25.storage.reached.wait(60)
+    process.send_signal(signal.SIGTERM)
+    done = finish(process)
+    assert done.code == 130
+    assert [line for line in done.err.splitlines() if not line.startswith("{")] == []
+    assert "unhandled" not in done.err
+    assert {blob.name for blob in port25.container.list_blobs()} == {"port25/run.json"}
+    (kept,) = [path for path in port25.outbox.iterdir() if path.is_dir() and not path.is_symlink()]
+    assert json.loads((kept / "run.json").read_text())["state"] == "interrupted"
+    done = port25.scan()
+    assert done.code == 0, done.err
+    assert port25.runs()[0] == kept.name
+    assert [run[20:] for run in port25.runs()] == ["", ""]
+    assert port25.record(kept.name)["exit_code"] == 130
+    assert port25.night.told() == ["failed", "first"]

@@ -27,6 +27,10 @@ from auditor.report.workbook import write_workbook
 logger = logging.getLogger(__name__)
 
 
+Seal = Callable[[Path, str], None]
+"""Called with a complete report and the name that it gets then, perhaps again with another one."""
+
+
 def _csv(content: Content, folder: Path) -> None:
     for table in content.tables:
         write_csv(table, content.context, folder / f"{table.file}.csv")
@@ -68,12 +72,19 @@ def check_formats(formats: Sequence[str]) -> None:
 
 
 def write_report(
-    report: Report, output_dir: Path, formats: Sequence[str], words: Words, *, now: datetime | None = None
+    report: Report,
+    output_dir: Path,
+    formats: Sequence[str],
+    words: Words,
+    *,
+    now: datetime | None = None,
+    seal: Seal | None = None,
 ) -> Path:
     """Write the report to a new folder in `output_dir`, point `latest` at it, note the run, and say where it is.
 
     The folder is named after the time (`now`, else the clock's) and appears only when it is complete. Folders and files
-    are private. Raises UsageError for a bad format and AuditorError where the disk does not take the report.
+    are private. `seal` puts in what belongs to the report beside its tables. Raises UsageError for a bad format and
+    AuditorError where the disk does not take the report.
     """
     check_formats(formats)
     try:
@@ -83,7 +94,7 @@ def write_report(
             for name in dict.fromkeys(formats):
                 FORMATS[name](prepared, staging)
             _settle(staging)
-            folder = _publish(staging, output_dir, now or datetime.now(UTC))
+            folder = _publish(staging, output_dir, now or datetime.now(UTC), seal)
     except (OSError, XlsxWriterException) as error:
         reason = getattr(error, "strerror", None) or error
         raise AuditorError(f"cannot write the report to {output_dir}: {reason}") from error
@@ -110,7 +121,7 @@ def _settle(folder: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _publish(staging: Path, output_dir: Path, now: datetime) -> Path:
+def _publish(staging: Path, output_dir: Path, now: datetime, seal: Seal | None) -> Path:
     """Give the folder its name; a number after it where another run of the same second was first."""
     name = now.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     number = 1
@@ -118,6 +129,8 @@ def _publish(staging: Path, output_dir: Path, now: datetime) -> Path:
         folder = output_dir / (name if number == 1 else f"{name}-{number}")
         # A rename replaces an empty directory without a word, hence the look before it.
         if not folder.exists():
+            if seal:
+                seal(staging, folder.name)
             try:
                 return staging.rename(folder)
             except OSError as error:
