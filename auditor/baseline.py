@@ -66,16 +66,12 @@ def run_of(report: Report, source: str = "") -> Run:
 
 
 def changes_between(old: Run, new: Run) -> tuple[Change, ...]:
-    """The changes between two runs of one tenant.
+    """The changes between two runs of one tenant, or of the same tenants.
 
-    Raises UsageError where they are of two tenants; another edition of the policy is a warning, for it moves verdicts
-    that nothing in the tenant moved.
+    Raises UsageError where they are of others; another edition of the policy is a warning, for it moves verdicts that
+    nothing in the tenant moved.
     """
-    if old.tenant_id and new.tenant_id and old.tenant_id.lower() != new.tenant_id.lower():
-        raise UsageError(
-            f"{old.source or 'the old run'} is of tenant {old.tenant_id}, not of {new.tenant_id}; "
-            "compare runs of the same tenant"
-        )
+    check_tenants(old, new.tenant_id)
     if old.edition != new.edition:
         logger.warning(
             "the old run was judged by policy edition %s, the new one by %s: some verdicts differ by that alone",
@@ -83,6 +79,19 @@ def changes_between(old: Run, new: Run) -> tuple[Change, ...]:
             new.edition,
         )
     return compare(old, new)
+
+
+def check_tenants(old: Run, tenant_id: str) -> None:
+    """UsageError where a run is not of this tenant, or these with commas between; who names none fits any."""
+    if old.tenant_id and tenant_id and _tenants(old.tenant_id) != _tenants(tenant_id):
+        raise UsageError(
+            f"{old.source or 'the old run'} is of tenant {old.tenant_id}, not of {tenant_id}; "
+            "compare runs of the same tenant"
+        )
+
+
+def _tenants(said: str) -> set[str]:
+    return {each.strip().lower() for each in said.split(",")}
 
 
 def compared(report: Report, old: Run) -> Report:

@@ -26,7 +26,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from auditor import files, telemetry
-from auditor.baseline import changes_between, load_run, run_of
+from auditor.baseline import changes_between, check_tenants, load_run, run_of
 from auditor.collect.progress import Logged
 from auditor.config import Config
 from auditor.deliver import message, notify, place
@@ -34,7 +34,7 @@ from auditor.deliver.address import is_address
 from auditor.deliver.folder import RECORD, written
 from auditor.deliver.retention import Keep
 from auditor.diff import Change, Run
-from auditor.errors import AuditorError, Terminated
+from auditor.errors import AuditorError, Terminated, UsageError
 from auditor.record import Record, counted
 from auditor.redaction import redact
 from auditor.report.console import show
@@ -67,7 +67,8 @@ class Job:
         self._runs: dict[str, Run | None] = {}
         self._last = ""
         self._baseline: Run | None = None
-        self._changes: dict[int, Sequence[Change]] = {}
+        self._named: Run | None = None
+        self._changes: dict[int, Sequence[Change] | None] = {}
 
     def __enter__(self) -> Self:
         """Checks all that can be checked beforehand, and reads what the run will be compared with.
@@ -112,8 +113,8 @@ class Job:
         """
         config, record = self._config, self._record
         report = result.report
-        if self._baseline:
-            report = replace(report, changes=self._since(self._baseline, report), baseline=self._baseline.source)
+        if self._baseline and (found := self._since(self._baseline, report)) is not None:
+            report = replace(report, changes=found, baseline=self._baseline.source)
         changes = self._since(self._runs.get(self._last), report)
         words = Words.load(config.report.lang).tagged(config.intents.tag)
         self._describe(report, changes)
@@ -160,6 +161,9 @@ class Job:
             self._baseline = load_run(path, config, config.policy.edition)
         if str(path) != where:
             self._baseline = replace(self._baseline, source=where)
+        self._named = self._baseline
+        if not config.collect.snapshot:
+            check_tenants(self._named, ", ".join(config.scope.tenant_ids))
 
     def _read(self, name: str) -> Run | None:
         """A run at the place, None where it cannot be compared with."""
@@ -175,10 +179,18 @@ class Job:
             return None
 
     def _since(self, old: Run | None, report: Report) -> Sequence[Change] | None:
+        """The changes since an earlier run, None where there is nothing to compare with. Raises UsageError only for a
+        baseline that somebody named and that is of another tenant."""
         if old is None:
             return None
         if id(old) not in self._changes:  # a run lives as long as the job
-            self._changes[id(old)] = changes_between(old, run_of(report))
+            try:
+                self._changes[id(old)] = changes_between(old, run_of(report))
+            except UsageError as error:
+                if old is self._named:
+                    raise
+                logger.warning("%s: there is nothing to compare with", error)
+                self._changes[id(old)] = None
         return self._changes[id(old)]
 
     # ---- what is said of it

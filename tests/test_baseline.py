@@ -133,6 +133,14 @@ def test_runs_of_two_tenants():
     assert changes_between(one, msgspec.structs.replace(one, tenant_id=one.tenant_id.upper())) == ()
 
 
+def test_runs_of_several_tenants():
+    """Tenants are a set: their order and spelling do not count, one more does."""
+    one = msgspec.structs.replace(run_of(report([finding()])), tenant_id="a-1, b-2")
+    assert changes_between(one, msgspec.structs.replace(one, tenant_id="B-2, a-1")) == ()
+    with pytest.raises(UsageError, match=r"is of tenant a-1, b-2, not of a-1;"):
+        changes_between(one, msgspec.structs.replace(one, tenant_id="a-1"))
+
+
 def test_runs_of_two_editions(caplog):
     """Verdicts that differ by the edition alone are still told, and a warning says so."""
     one = run_of(report([finding()]))

@@ -218,6 +218,44 @@ def test_latest_as_a_baseline(night, tmp_path):
     assert "vm-gone" in (night.latest / "changes.csv").read_text()
 
 
+def of_tenants(folder: Path, *tenants: str) -> Path:
+    """The tenant, said to be these."""
+    shutil.copytree(NO_NSG, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"tenant_id": tenants[0], "tenant_ids": tenants}))
+    return folder
+
+
+def test_other_tenants_than_last_night(night, tmp_path):
+    """Where the tenants changed there is nothing to compare with, once; their order does not matter."""
+    nights = [("a", "b"), ("b", "a"), ("a", "b", "c"), ("contoso.com", "b", "c"), ("contoso.com", "b", "c")]
+    for number, tenants in enumerate(nights):
+        done = night.scan(of_tenants(tmp_path / str(number), *tenants))
+        assert done.code == 0, done.err
+        assert (f"is of tenant {', '.join(nights[number - 1])}, not of" in done.err) is (number in (2, 3))
+        assert (night.record()["changes"] is None) is (number in (0, 2, 3))
+    assert night.told() == ["first"] * 3
+    assert ["cannot be compared" in message["lead"] for message in night.team.taken] == [False, True, True]
+    (night.cwd / "auditor.toml").unlink()
+    assert night.scan(of_tenants(tmp_path / "other", "c"), "--baseline", "latest").code == 0
+    assert night.scan(NO_NSG, "--baseline", "latest").code == 0
+
+
+def test_a_named_baseline_of_another_tenant(night, tmp_path):
+    """A baseline that somebody named must be of the same tenants: 2, before anything is collected where they are known."""
+    other = of_tenants(tmp_path / "other", "11111111-2222-4333-8444-555555555555")
+    done = night.scan(NO_NSG, "--baseline", str(other))
+    assert done.code == 2
+    assert "compare runs of the same tenant" in done.err
+    with serve(encoded(many(1, 1))) as server:
+        tenant = ("--tenant-id", "3c398881-e581-4131-8f97-446a8a1f048c", "--auth", "environment")
+        environment = night.environment | trusted(server)
+        done = run("scan", *tenant, "--baseline", str(other), cwd=night.cwd, environment=environment)
+        assert server.requests == []
+    assert done.code == 2
+    assert "compare runs of the same tenant" in done.err
+
+
 @pytest.mark.parametrize(
     ("hook", "options", "said"),
     [

@@ -259,7 +259,7 @@ def _blobs(address: Address, config: Config, environ: Mapping[str, str]) -> Iter
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    """The record of a report that is to be uploaded. Raises AuditorError where it or a file beside it cannot be read."""
+    """The record of a report that is to be uploaded. Raises AuditorError where that or a file beside cannot be read."""
     try:
         said: dict[str, Any] = msgspec.json.decode((folder / folders.RECORD).read_bytes(), type=dict[str, Any])
         for path in folder.iterdir():
