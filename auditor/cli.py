@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from io import TextIOWrapper
 from itertools import pairwise
@@ -395,7 +395,8 @@ def _say(what: str, exit_code: int) -> None:
     if structured():
         logger.error("%s", what, extra={"event": "failed", "exit_code": exit_code})
     else:
-        print(f"auditor: {one_line(redact(what))}", file=sys.stderr)
+        with suppress(OSError):  # a full disk, which the exit code tells as well
+            print(f"auditor: {one_line(redact(what))}", file=sys.stderr)
 
 
 def _traceback(*error: Any) -> None:
@@ -417,8 +418,8 @@ def _terminate(*_: object) -> None:
 
 def _form(arguments: Sequence[str]) -> str:
     """How errors are told before command line and config file are known to be right: as one of them says, if any."""
-    if said := _value("--log-format", arguments) or not arguments:
-        return str(said)
+    if said := _value("--log-format", arguments):
+        return said
     path = Path(_value("--config", arguments) or FILE)
     try:
         log = read(path).get("log") if path.is_file() else None  # what is no file can be read only once
@@ -450,13 +451,36 @@ def _run() -> None:
         raise KeyboardInterrupt from error
 
 
+def _let_go() -> None:
+    """Gives up what stderr does not take, as on a full disk: Python would end with an exit code of its own."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _listen() -> None:
+    """The system's ways to end a run early raise Terminated; where `nohup` holds one of them off it stays so."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _terminate)
+
+
 def main() -> None:
     """The console script."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _listen()
     sys.unraisablehook = _unraisable
     remember_environment(os.environ)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know all that names consist of
+    try:
+        _main()
+    finally:
+        _let_go()
+
+
+def _main() -> None:
     with _errors():
         configure("info", "json" if _form(sys.argv[1:]) == "json" else "text")  # until the settings are known
         try:

@@ -39,7 +39,7 @@ from auditor.record import Record, counted
 from auditor.redaction import redact
 from auditor.report.console import show
 from auditor.report.content import Report
-from auditor.report.figures import summary
+from auditor.report.figures import Figures, summary
 from auditor.report.write import check_formats, write_report
 from auditor.scan import Scan
 from auditor.settings import Settings
@@ -126,9 +126,13 @@ class Job:
             run, where = self._place.publish(folder)
             self._kept = None
         record.report, record.output = run, where
-        self._say(report, words)
-        self._tell(report, words)
-        self._tidy(run)
+        try:
+            self._tell(report, words)
+            self._tidy(run)
+            self._say(report, words)
+        except KeyboardInterrupt as error:  # the report stands, and so does what the exit code says of it
+            why = str(error) or "interrupted"
+            logger.warning("%s: who was not told of the report is told by the next run", why)
         record.end("finished", exit_code)
         self._note(run)
         self._leave()
@@ -152,7 +156,7 @@ class Job:
         owed = _owed(self._place.read(self._last, RECORD)) if self._last else {}
         self._bases = {to: owed.get(to, self._last) for to in notify.receivers(config.notify)}
         self._runs = {name: self._read(name) for name in {self._last, *self._bases.values()} if name}
-        self._record.owed = self._bases
+        self._record.owed = dict(self._bases)
         where = config.report.baseline
         if where in ("", LATEST):
             self._baseline = self._runs.get(self._last)
@@ -226,30 +230,37 @@ class Job:
             logger.info("subscription %s judged", facts.subscription_id, extra=event)
 
     def _tell(self, report: Report, words: Words) -> None:
-        """Tells who is to be told, unless nothing changed since each was told last."""
+        """Tells who is to be told, unless nothing changed since each was told last. One by one, so that the record says
+        who is still to be told, however it ends."""
         config, record = self._config.notify, self._record
         if not config.wanted:
             return
         with self.phase("tell"):
             figures = summary(report, words)
-            for base in dict.fromkeys(self._bases.values()):
-                to = {receiver for receiver, name in self._bases.items() if name == base}
-                changes = self._since(self._runs.get(base), report)
-                if changes is None or changes:
-                    told = message.of_report(
-                        report,
-                        figures,
-                        changes,
-                        words,
-                        first=not base,
-                        since=base if base != self._last else "",
-                        top=config.top,
-                        place=record.output,
-                        run_id=record.run_id,
-                    )
-                    record.messages += notify.send(config, told, self._environ, to)
-        missed = {sent.to for sent in record.messages if sent.error}
-        record.owed = {to: base for to, base in self._bases.items() if to in missed}
+            told = {base: self._message(base, report, figures, words) for base in {*self._bases.values()}}
+            for to, base in self._bases.items():
+                said = told[base]
+                sent = notify.send(config, said, self._environ, {to}) if said else ()
+                record.messages += sent
+                if not any(each.error for each in sent):
+                    del record.owed[to]
+
+    def _message(self, base: str, report: Report, figures: Figures, words: Words) -> message.Message | None:
+        """What those are told who know the run `base`, None where nothing changed since."""
+        changes = self._since(self._runs.get(base), report)
+        if changes is not None and not changes:
+            return None
+        return message.of_report(
+            report,
+            figures,
+            changes,
+            words,
+            first=not base,
+            since=base if base != self._last else "",
+            top=self._config.notify.top,
+            place=self._record.output,
+            run_id=self._record.run_id,
+        )
 
     def _tidy(self, run: str) -> None:
         """Takes old runs away. The report stands: what cannot be removed is a warning."""
@@ -292,7 +303,7 @@ class Job:
         """What was found: for a person, or as one more line of JSON."""
         record = self._record
         if self._config.log.format == "text":
-            show(report, words, record.output)
+            self._show(report, words)
         found = {
             "vms": record.vms,
             "suppressed": record.suppressed,
@@ -302,6 +313,13 @@ class Job:
         }
         event = {"event": "report", "report": record.report, "output": record.output, **found}
         logger.info("report: %s", record.output, extra=event)
+
+    def _show(self, report: Report, words: Words) -> None:
+        """The figures on stderr. The report stands: where nobody can be shown them that is a warning."""
+        try:
+            show(report, words, self._record.output)
+        except OSError as error:
+            logger.warning("the figures cannot be shown: %s", error.strerror)
 
     # ---- how it ends otherwise
 

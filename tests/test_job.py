@@ -345,6 +345,55 @@ def test_two_runs_at_once(night, chain):
     assert night.told() == ["failed", "first"]
 
 
+def test_a_message_amid_which_the_system_ends_the_run(night, tmp_path, chain):
+    """Once the report is there SIGTERM takes nothing away: its exit code, no message of a failure, and who was not told
+    yet is told by the next run, nobody else."""
+    with hook(chain[1]) as second:
+        with (night.cwd / "auditor.toml").open("a") as config:
+            config.write('[[notify.webhook]]\nkind = "json"\nurl = "env:SECOND"\nname = "second"\n')
+        night.environment["SECOND"] = second.url
+        second.hold = True
+        arguments = ("scan", "--from", str(NO_NSG), "--format", "csv", "--keep", "9")
+        process = start(*arguments, cwd=night.cwd, environment=night.environment)
+        assert second.reached.wait(60)
+        process.send_signal(signal.SIGTERM)
+        done = finish(process)
+        assert done.code == 0, done.err
+        assert "ended by the system: who was not told of the report is told by the next run" in done.err
+        record = night.record("latest")
+        assert (record["state"], record["exit_code"], record["owed"]) == ("finished", 0, {"second": ""})
+        assert record == night.record()
+        second.hold = False
+        sleep(1.1 - time() % 1)
+        assert night.scan(NO_NSG).code == 0
+        assert (night.told(), [message["cause"] for message in second.taken]) == (["first"], ["first"])
+
+
+def test_a_stderr_that_takes_nothing(night):
+    """A log on a full disk changes neither the exit code nor what people are told."""
+    line = f"{sys.executable} -m auditor scan --format csv --from"
+    environment = environment_of(night.environment) | {"PYTHONPATH": str(ROOT)}
+    for snapshot, code in ((NO_NSG, 0), (REFUSED, 3), ("nowhere", 1)):
+        with open("/dev/full", "w") as full:
+            assert subprocess.call([*line.split(), str(snapshot)], cwd=night.cwd, env=environment, stderr=full) == code
+    assert night.told() == ["first", "first", "failed"]
+    assert night.record("latest")["state"] == "finished"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system knows no SIGHUP")
+def test_a_terminal_that_is_closed(night, chain):
+    """SIGHUP ends a run as SIGTERM does."""
+    with serve(encoded(many(1, 1)), latency=0.5) as server:
+        server.endpoint.requests = seen = Watched()
+        environment = night.environment | trusted(server, chain[0])
+        process = start("scan", "--auth", "environment", cwd=night.cwd, environment=environment)
+        assert seen.reached.wait(60)
+        process.send_signal(signal.SIGHUP)
+        assert finish(process).code == 130
+    assert night.told() == ["failed"]
+    assert night.record()["state"] == "interrupted"
+
+
 # ---- what is left behind
 
 

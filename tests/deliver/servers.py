@@ -10,6 +10,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from aiohttp import web
@@ -89,16 +90,22 @@ def relay(chain: Path, *, starttls: bool = True) -> Iterator[Relay]:
 
 @dataclass
 class Hook:
-    """An address that takes POST. `answers` are its next ones: status and headers, before it takes one."""
+    """An address that takes POST. `answers` are its next ones: status and headers, before it takes one. While it is to
+    `hold`, nobody hears from it."""
 
     url: str = ""
     taken: list[Any] = field(default_factory=list)
     tries: int = 0
     answers: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
+    hold: bool = False
+    reached: Event = field(default_factory=Event)
 
     async def answer(self, request: web.Request) -> web.Response:
         """Take a message, or say what was set."""
         self.tries += 1
+        self.reached.set()
+        if self.hold:
+            await asyncio.sleep(60)
         if self.answers:
             status, headers, text = self.answers.pop(0)
             return web.Response(status=status, headers=headers, text=text)
