@@ -762,6 +762,28 @@ def test_storage_that_comes_back_while_a_report_is_taken_back(port25, emulator):
     assert port25.night.told() == ["failed", "first"]
 
 
+def test_what_does_not_belong_in_the_outbox(port25):
+    """What killed runs left there goes, a day later; a report that cannot be read is set aside once, with a warning."""
+    old, new = time() - 2 * 86400, time()
+    for name, made in ((".unfinished-abcd1234", old), (".unfinished-efgh5678", new), ("2026-11-20T01-00-00Z", old)):
+        (port25.outbox / name).mkdir(parents=True)
+        (port25.outbox / name / "vms.csv").write_text("half")
+        os.utime(port25.outbox / name, (made, made))
+    for name, text in (("2026-11-21T01-00-00Z", ""), ("2026-11-22T01-00-00Z", "[]"), ("2026-11-23T01-00-00Z", "{}")):
+        (port25.outbox / name / "x").mkdir(parents=True)
+        (port25.outbox / name / "run.json").write_text(text)
+    for said in (3, 0):
+        done = port25.scan()
+        assert done.code == 0, done.err
+        assert done.err.count("is not delivered: ") == said
+    assert sorted(path.name for path in port25.outbox.iterdir()) == [
+        ".unfinished-efgh5678",
+        *(f"2026-11-2{day}T01-00-00Z.unreadable" for day in (1, 2, 3)),
+        "history.jsonl",
+    ]
+    assert len(port25.runs()) == 2
+
+
 @pytest.mark.parametrize("file", ["Z/coverage.csv", "Z/run.json", "/latest.json"])
 def test_an_upload_that_the_system_ends(port25, file):
     """SIGTERM amid an upload takes it back, without a traceback; the next run delivers it under its own name."""

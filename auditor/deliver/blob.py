@@ -123,7 +123,8 @@ class Blobs:
         try:
             return msgspec.json.decode(text, type=Latest).run
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise AuditorError(f"{self.address.of(LATEST)} is not what this tool writes: {error}") from error
+            logger.warning("%s is not what this tool writes, and names no run: %s", self.address.of(LATEST), error)
+            return ""
 
     def read(self, name: str) -> bytes | None:
         """A blob below the prefix, None where there is none."""
@@ -146,7 +147,8 @@ class Blobs:
         self._run(self._put(f"{run}/{name}" if run else name, data, run, overwrite=True))
 
     def tidy(self, keep: Keep, now: datetime, pinned: Collection[str] = ()) -> tuple[str, ...]:
-        """Deletes the runs that `keep` lets go, and what killed runs left behind; the names of the runs that went."""
+        """Deletes the runs that `keep` lets go, and what killed runs left behind; the names of the runs that went. What
+        cannot be removed is a warning."""
         return self._run(self._tidy(keep, now, {*pinned, self.last()}))
 
     # ---- inside the loop
@@ -259,7 +261,7 @@ class Blobs:
                 if name == LATEST:
                     await self._point_back(run, before)
                 elif await self._is_own(name, run_id):
-                    await self._client.delete_blob(self.address.path(name))
+                    await self._delete(name)
             except AzureError as error:
                 logger.warning("%s could not be taken back: %s", self.address.of(name), error.message)
 
@@ -267,7 +269,7 @@ class Blobs:
         if await self._read(LATEST) != _latest(run):
             return
         if before is None:
-            await self._client.delete_blob(self.address.path(LATEST))
+            await self._delete(LATEST)
         else:
             await self._put(LATEST, before, "", overwrite=True)
 
@@ -285,6 +287,8 @@ class Blobs:
                 }
             except ResourceNotFoundError:
                 pass
+            if line.strip() in before.splitlines():  # the answer to an earlier try was lost
+                return
             try:
                 await self._put(HISTORY, _ended(before) + line, "", **condition)
             except (ResourceExistsError, ResourceModifiedError):
@@ -301,11 +305,28 @@ class Blobs:
         complete = [run for run in blobs if f"{run}/{RECORD}" in blobs[run]]
         gone = tuple(keep.expired(complete, now, pinned))
         abandoned = [run for run in blobs.keys() - {*complete, *pinned} if now - touched[run] > _ABANDONED]
-        for run in (*gone, *abandoned):
-            # run.json goes first: what is left of a deletion that was cut short is no run, and goes another time
-            for name in sorted(blobs[run], key=lambda name: not name.endswith(f"/{RECORD}")):
-                await self._client.delete_blob(self.address.path(name))
-        return gone
+        left = [run for run in (*gone, *abandoned) if not await self._remove(run, blobs[run])]
+        return tuple(run for run in gone if run not in left)
+
+    async def _remove(self, run: str, names: Collection[str]) -> bool:
+        """Deletes the blobs of a run, `run.json` first: what is left of a deletion that was cut short is no run and goes
+        another time. Where storage keeps one, by a lease or a legal hold, that is a warning, and False."""
+        try:
+            for name in sorted(names, key=lambda name: not name.endswith(f"/{RECORD}")):
+                await self._delete(name)
+        except AzureError as error:
+            why = _told(error) if isinstance(error, HttpResponseError) else error.message
+            logger.warning("%s could not be removed: %s", self.address.of(run), why)
+            return False
+        return True
+
+    async def _delete(self, name: str) -> None:
+        """Deletes a blob, which may be gone already: somebody was first, or the answer to the first try was lost."""
+        try:
+            await self._client.delete_blob(self.address.path(name))
+        except ResourceNotFoundError as error:
+            if _code(error) != "BlobNotFound":
+                raise
 
     async def _own(self) -> AsyncIterator[tuple[str, str, datetime]]:
         """Blobs that runs wrote and nobody replaced: the run, the name below the prefix, and when."""

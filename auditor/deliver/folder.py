@@ -70,7 +70,7 @@ def tidy(output_dir: Path, keep: Keep, now: datetime, pinned: Collection[str] = 
                 gone.append(name)
         except OSError as error:
             logger.warning("%s could not be removed: %s", output_dir / name, error.strerror)
-    _sweep(output_dir, now)
+    sweep(output_dir, now)
     return tuple(gone)
 
 
@@ -112,10 +112,12 @@ def _unchanged(path: Path, file: Written) -> bool:
         return True
 
 
-def _sweep(output_dir: Path, now: datetime) -> None:
-    """Removes reports that a killed run had begun."""
+def sweep(output_dir: Path, now: datetime, *, outbox: bool = False) -> None:
+    """Removes reports that a killed run had begun, when they are a day old; in an `outbox`, where nobody else writes,
+    those that lack their record, too."""
     for path in output_dir.iterdir():
-        if _UNFINISHED.match(path.name) and path.is_dir() and not path.is_symlink():
+        begun = _UNFINISHED.match(path.name) or (outbox and began(path.name) and not (path / RECORD).exists())
+        if begun and path.is_dir() and not path.is_symlink():
             since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             if now - since > _ABANDONED:
                 shutil.rmtree(path, ignore_errors=True)

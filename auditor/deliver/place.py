@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -115,6 +115,7 @@ class Container:
     def __init__(self, blobs: Blobs, outbox: Path) -> None:
         self.folder = outbox
         self._blobs = blobs
+        self._prepare()
         self._send_waiting()
         self._fetch_history()
 
@@ -149,6 +150,14 @@ class Container:
         """See `Blobs.tidy`."""
         return self._blobs.tidy(keep, now, pinned)
 
+    def _prepare(self) -> None:
+        """Makes the outbox, and takes out what killed runs left in it."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folders.sweep(self.folder, datetime.now(UTC), outbox=True)
+        except OSError as error:
+            raise AuditorError(f"{self.folder} cannot be written: {error.strerror}; see --work-dir") from error
+
     def _send_waiting(self) -> None:
         """Reports of earlier runs that storage did not take, the oldest first."""
         records = self.folder.glob(f"*/{folders.RECORD}")
@@ -168,7 +177,6 @@ class Container:
         path = self.folder / HISTORY
         history = self._blobs.read(HISTORY)
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             if history is not None:
                 files.replace(path, history)

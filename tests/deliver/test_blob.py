@@ -196,6 +196,45 @@ def test_retention(opened, container, tmp_path):
     assert {name.split("/")[1] for name in left - others} == {LATEST, days[0], days[1], days[3]}
 
 
+def test_one_run_that_cannot_go(opened, container, tmp_path, storage, caplog):
+    """A run that storage keeps, by a lease or a legal hold, is a warning: the others go, and are named."""
+    days = [f"2026-11-2{day}T02-00-00Z" for day in range(4)]
+    storage.code = "BlobImmutableDueToPolicy"
+    with opened(at=storage) as blobs:
+        for run in days:
+            blobs.send(make(tmp_path, run), run)
+        storage.once("DELETE", f"/{days[0]}/{RECORD}", 409, times=9)
+        assert blobs.tidy(Keep(runs=1), NOW) == (days[1], days[2])
+        assert f"{days[0]} could not be removed: BlobImmutableDueToPolicy" in caplog.text
+        assert {name.split("/")[1] for name in names(container)} == {days[0], days[3], LATEST}
+        assert f"port25/{days[0]}/vms.csv" in names(container), "it is still a run, and whole"
+        storage.once("DELETE", "/vms.csv", "lost")
+        assert blobs.tidy(Keep(runs=1), NOW) == (days[0],)
+        assert len(storage.met) == 1
+    assert {name.split("/")[1] for name in names(container)} == {days[3], LATEST}
+
+
+def test_a_line_of_the_history_whose_answer_is_lost(opened, container, storage):
+    """The line of a run stands in the history once, whatever was lost on the way; so it does where it is noted again."""
+    with opened(at=storage) as blobs:
+        for number in range(2):
+            storage.once("PUT", f"/{HISTORY}", "lost")
+            blobs.note(b'{"vms":%d}\n' % number)
+            assert len(storage.met) == 1
+        blobs.note(b'{"vms":0}\n')
+    assert text(container, f"port25/{HISTORY}") == '{"vms":0}\n{"vms":1}\n'
+
+
+def test_a_latest_that_others_wrote(opened, container, tmp_path, caplog):
+    """A latest.json that cannot be read names no run, which is a warning; the next report mends it."""
+    container.upload_blob(f"port25/{LATEST}", b"<html>")
+    with opened() as blobs:
+        assert blobs.last() == ""
+        assert f"{LATEST} is not what this tool writes" in caplog.text
+        blobs.send(make(tmp_path), ID)
+        assert blobs.last() == RUN
+
+
 def test_what_a_killed_run_left_goes(opened, container, tmp_path):
     """Blobs of a run without its run.json go a day after they were written; a run that is being uploaded stays."""
     half = f"port25/{RUN}/vms.csv"
