@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ FORMAT = 1
 """The only snapshot format there is; a directory that names another is refused rather than guessed at."""
 
 MANIFEST, GAPS, RESOURCES = "manifest.json", "gaps.jsonl", "resources.jsonl"
-JOURNAL, ASIDE = "journal.jsonl", "aside.jsonl"
+JOURNAL, ASIDE, PARTS = "journal.jsonl", "aside.jsonl", "parts"
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -136,7 +137,8 @@ class SnapshotWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, replace: bool = False, resume: bool = False) -> None:
-        """Makes the directory. A non-empty one is taken over only if `replace` (its snapshot goes) or `resume`.
+        """Makes the directory. A non-empty one is taken over only if `resume` or `replace`; by that its snapshot goes,
+        once the first page of the new one comes.
 
         After a resume `recorded` holds the pages that are already there, by listing; it is empty otherwise.
         """
@@ -148,23 +150,40 @@ class SnapshotWriter:
         if not locked(self._journal.descriptor):
             self._journal.close()
             raise SnapshotError(f"{self.path}: another collection is writing it. Wait for its end.")
-        self._data = {aside: _Appended(self.path / (ASIDE if aside else RESOURCES)) for aside in (False, True)}
-        self._recover()
+        self._data: dict[bool, _Appended] = {}
+        if not replace:
+            self._open()
 
     def _prepare(self, *, replace: bool, resume: bool) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if replace:
-            for name in (MANIFEST, GAPS, JOURNAL, ASIDE):
-                (self.path / name).unlink(missing_ok=True)
-            for old in _resource_files(self.path):
-                old.unlink()
         if resume and (self.path / MANIFEST).exists():
             raise SnapshotError(
                 f"{self.path}: this snapshot is complete, there is nothing to resume. Read it with --from."
             )
-        if not resume and any(self.path.iterdir()):
+        mine = self._left() if replace else ()
+        if not resume and any(path not in mine for path in self.path.iterdir()):
             begun = ", or go on with --resume" if (self.path / JOURNAL).exists() else ""
             raise SnapshotError(f"{self.path}: not empty. Name another directory{begun}.")
+
+    def _left(self) -> tuple[Path, ...]:
+        """What an earlier collection may have left, the manifest first: without it there is no snapshot."""
+        return (*(self.path / name for name in (MANIFEST, GAPS, JOURNAL, ASIDE, PARTS)), *_resource_files(self.path))
+
+    def _open(self) -> None:
+        self._data = {aside: _Appended(self.path / (ASIDE if aside else RESOURCES)) for aside in (False, True)}
+        self._recover()
+
+    def _begin(self) -> None:
+        """Takes away what is to be replaced, once there is something in its place."""
+        if self._data:
+            return
+        for path in self._left():
+            if path.name == PARTS:
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != JOURNAL:  # it is this writer's by now, and locked
+                path.unlink(missing_ok=True)
+        self._journal.truncate(0)
+        self._open()
 
     def _recover(self) -> None:
         """Reads the journal and cuts all files behind the last whole page."""
@@ -194,6 +213,7 @@ class SnapshotWriter:
 
         What is put `aside` is there for a resumed collection and gone from the finished snapshot.
         """
+        self._begin()
         data = b"".join(_line(document) for document in documents)
         file = self._data[aside]
         start = file.end
@@ -203,6 +223,7 @@ class SnapshotWriter:
 
     def gap(self, gap: Gap, listing: str) -> None:
         """Keeps what could not be read, and that `listing` ended there."""
+        self._begin()
         end = self._data[False].end
         self._gaps[listing] = gap
         self._append(Page(listing, end, end, 0, gap=gap))
@@ -218,6 +239,7 @@ class SnapshotWriter:
 
     def finish(self, manifest: Manifest) -> Snapshot:
         """Writes gaps.jsonl and, last, manifest.json: from now on the directory is a snapshot."""
+        self._begin()
         self._close()
         replace(self.path / GAPS, b"".join(msgspec.json.encode(gap) + b"\n" for gap in self.gaps))
         replace(self.path / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
@@ -240,6 +262,8 @@ class SnapshotWriter:
     def _close(self) -> None:
         for file in (self._journal, *self._data.values()):
             file.close()
+        if not self._data and not self._journal.end:  # nothing came in place of the old snapshot, which stays as it was
+            (self.path / JOURNAL).unlink(missing_ok=True)
 
 
 class _Appended:

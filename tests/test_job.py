@@ -25,7 +25,7 @@ from tests.cloud.faults import Fault, throttled
 from tests.cloud.server import serve_snapshot
 from tests.deliver.front import Front, front
 from tests.deliver.servers import Hook, hook
-from tests.program import CONTOSO, FIXTURES, ROOT, Done, config_of, environment_of, finish, run, start
+from tests.program import CONTOSO, FIXTURES, ROOT, Done, config_of, environment_of, finish, rows, run, start
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -554,6 +554,21 @@ def test_everything_is_private(night):
     modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in made if not path.is_symlink()}
     assert len(modes) > 5
     assert all(mode == (0o700 if path.is_dir() else 0o600) for path, mode in modes.items()), modes
+
+
+def test_a_failed_sign_in_leaves_the_last_snapshot(night):
+    """With a secret that has expired there is still the tenant of last night to explain."""
+    with serve(encoded(many(1, 2))) as server:
+        arguments = ("scan", "--auth", "environment", "--format", "csv")
+        environment = night.environment | server.environment
+        assert finish(start(*arguments, cwd=night.cwd, environment=environment)).code in (0, 3)
+        vm = next(iter(rows((night.latest / "vms.csv").read_text())))["vm_id"]
+        expired = environment | {"AZURE_CLIENT_SECRET": "expired"}
+        done = finish(start(*arguments, cwd=night.cwd, environment=expired))
+        assert done.code == 1
+        assert "No token for Azure" in done.err
+    done = run("explain", vm, cwd=night.cwd)
+    assert done.code == 0, done.err
 
 
 # ---- in Blob Storage

@@ -144,6 +144,31 @@ def test_a_directory_in_use_is_left_alone(tmp_path):
     assert (tmp_path / "s" / "notes.txt").exists()
 
 
+def test_the_old_snapshot_goes_when_the_new_one_comes(tmp_path):
+    """A collection that fails before its first page leaves what it was to replace as it was, finished or not."""
+    with SnapshotWriter(tmp_path / "s") as writer:
+        writer.page("list", [A])
+        writer.finish(MANIFEST)
+    for _ in range(2):
+        with SnapshotWriter(tmp_path / "s", replace=True) as writer:
+            assert (writer.recorded, writer.gaps) == ({}, ())
+        assert bodies(Snapshot.open(tmp_path / "s")) == [A]
+        assert not (tmp_path / "s" / "journal.jsonl").exists()
+    with SnapshotWriter(tmp_path / "s", replace=True) as writer:
+        writer.gap(GAP, "three")
+        assert not (tmp_path / "s" / "manifest.json").exists()
+    crashed(tmp_path / "t")
+    with SnapshotWriter(tmp_path / "t", replace=True):
+        pass
+    with SnapshotWriter(tmp_path / "t", resume=True) as writer:
+        assert writer.recorded.keys() == {"one", "two", "three"}
+    (tmp_path / "t" / "parts" / "one").mkdir(parents=True)
+    with SnapshotWriter(tmp_path / "t", replace=True) as writer:
+        writer.page("list", [B])
+        assert bodies(writer.finish(MANIFEST)) == [B]
+    assert not (tmp_path / "t" / "parts").exists()
+
+
 def crashed(path: Path) -> None:
     """A collection that stopped after two pages and a gap."""
     with SnapshotWriter(path) as writer:

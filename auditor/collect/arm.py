@@ -491,11 +491,13 @@ def _nearest(supported: str) -> str:
 
 
 async def token(identity: Credential, scope: str) -> str:
-    """A token. Raises NotSignedIn, with what each way to sign in answered."""
+    """A token. Raises NotSignedIn, with what each way to sign in answered, or that none could be reached."""
     try:
         return (await identity.get_token_info(scope)).token
     except ClientAuthenticationError as error:
         raise NotSignedIn(_no_token(error)) from error
+    except AzureError as error:
+        raise NotSignedIn(f"No token for Azure: {error.message}") from error
 
 
 def _no_token(error: ClientAuthenticationError) -> str:

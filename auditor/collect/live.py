@@ -124,7 +124,8 @@ class Collection:
         }
 
     async def run(self) -> CollectResult:
-        """Everything, to the finished snapshot."""
+        """Everything, to the finished snapshot. An earlier one stays until there is a token."""
+        await self._arm.sign_in()
         taken_at = self._begin()
         subscriptions = await subscriptions_in_scope(self._reader, self._options)
         self._tenant_id = self._tenant_id or next((d.tenant_id for d in subscriptions if d.tenant_id), "")

@@ -42,11 +42,10 @@ from auditor.files import private
 from auditor.model.finding import Gap
 from auditor.model.ids import key, kind_of, name_of, subscription_of
 from auditor.model.question import Question
-from auditor.snapshot import FORMAT, MANIFEST, Manifest, Snapshot, SnapshotWriter
+from auditor.snapshot import FORMAT, MANIFEST, PARTS, Manifest, Snapshot, SnapshotWriter
 
 log = logging.getLogger(__name__)
 
-_PARTS = "parts"
 _PLAN = "parts"  # the journal's name of the plan
 _LISTS, _ANSWERS = "resources-parts.jsonl", "resources-answers.jsonl"
 _TAGS = "microsoft.network/servicetags"
@@ -102,7 +101,7 @@ def collect_parts(
     """
     plan = _planned(each, writer, runner)
     progress.begin(sum(len(job.options.subscriptions) for job in plan.jobs))
-    folder = writer.path / _PARTS
+    folder = writer.path / PARTS
     parts, locked = _run(plan.jobs, folder, runner, progress)
     if not parts:
         raise NotSignedIn(locked[0].message)

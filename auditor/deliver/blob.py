@@ -309,8 +309,8 @@ class Blobs:
         return tuple(run for run in gone if run not in left)
 
     async def _remove(self, run: str, names: Collection[str]) -> bool:
-        """Deletes the blobs of a run, `run.json` first: what is left of a deletion that was cut short is no run and goes
-        another time. Where storage keeps one, by a lease or a legal hold, that is a warning, and False."""
+        """Deletes the blobs of a run, `run.json` first: what is left of a deletion that was cut short is no run, and
+        goes another time. Where storage keeps one, by a lease or a legal hold, that is a warning and False."""
         try:
             for name in sorted(names, key=lambda name: not name.endswith(f"/{RECORD}")):
                 await self._delete(name)
