@@ -126,16 +126,16 @@ class Job:
             run, where = self._place.publish(folder)
             self._kept = None
         record.report, record.output = run, where
-        try:
+        with _standing():
             self._tell(report, words)
             self._tidy(run)
-            self._say(report, words)
-        except KeyboardInterrupt as error:  # the report stands, and so does what the exit code says of it
-            why = str(error) or "interrupted"
-            logger.warning("%s: who was not told of the report is told by the next run", why)
         record.end("finished", exit_code)
-        self._note(run)
-        self._leave()
+        with _standing():
+            self._say(report, words)
+        with _standing():
+            self._note(run)
+        with _standing():
+            self._leave()
 
     def _seal(self, exit_code: int, folder: Path, name: str) -> None:
         """Puts the record into a report that is about to get its name: it says whom the next run has to tell, should
@@ -354,6 +354,16 @@ class Job:
             self._write(self._kept / RECORD)
         if self._alone:  # else the record is that of the run at work there
             self._leave()
+
+
+@contextmanager
+def _standing() -> Iterator[None]:
+    """What is done once the report is at its place: who ends it takes nothing from the report and its exit code."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        why = str(error) or "interrupted"
+        logger.warning("%s: the report is there, and who was not told of it is told by the next run", why)
 
 
 class _Earlier(Struct, frozen=True):

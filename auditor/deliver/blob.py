@@ -159,10 +159,8 @@ class Blobs:
         except KeyboardInterrupt:
             self._runner.run(_cancelled())  # raised amid the loop, it left the work as it stood: that has to clean up
             raise
-        except HttpResponseError as error:
-            raise AuditorError(f"{self.address}: {_told(error)}") from error
         except AzureError as error:
-            raise AuditorError(f"{self.address}: {error.message}") from error
+            raise AuditorError(f"{self.address}: {_told(error)}") from error
 
     async def _open(self) -> None:
         cloud = resolve(self._options.cloud, self._environ)
@@ -263,7 +261,7 @@ class Blobs:
                 elif await self._is_own(name, run_id):
                     await self._delete(name)
             except AzureError as error:
-                logger.warning("%s could not be taken back: %s", self.address.of(name), error.message)
+                logger.warning("%s could not be taken back: %s", self.address.of(name), _told(error))
 
     async def _point_back(self, run: str, before: bytes | None) -> None:
         if await self._read(LATEST) != _latest(run):
@@ -315,8 +313,7 @@ class Blobs:
             for name in sorted(names, key=lambda name: not name.endswith(f"/{RECORD}")):
                 await self._delete(name)
         except AzureError as error:
-            why = _told(error) if isinstance(error, HttpResponseError) else error.message
-            logger.warning("%s could not be removed: %s", self.address.of(run), why)
+            logger.warning("%s could not be removed: %s", self.address.of(run), _told(error))
             return False
         return True
 
@@ -354,8 +351,10 @@ def _ended(text: bytes) -> bytes:
     return text if not text or text.endswith(b"\n") else text + b"\n"
 
 
-def _told(error: HttpResponseError) -> str:
+def _told(error: AzureError) -> str:
     """What storage said, and what to do about it."""
+    if not isinstance(error, HttpResponseError):
+        return error.message
     code = _code(error)
     advice = {
         "AuthorizationPermissionMismatch": "give the identity the role Storage Blob Data Contributor on the container",
