@@ -418,6 +418,8 @@ def _terminate(*_: object) -> None:
 
 def _form(arguments: Sequence[str]) -> str:
     """How errors are told before command line and config file are known to be right: as one of them says, if any."""
+    if not arguments:  # which shows the help
+        return ""
     if said := _value("--log-format", arguments):
         return said
     path = Path(_value("--config", arguments) or FILE)
