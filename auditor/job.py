@@ -230,20 +230,23 @@ class Job:
             logger.info("subscription %s judged", facts.subscription_id, extra=event)
 
     def _tell(self, report: Report, words: Words) -> None:
-        """Tells who is to be told, unless nothing changed since each was told last. One by one, so that the record says
-        who is still to be told, however it ends."""
+        """Tells who is to be told, unless nothing changed since each was told last. The record says at every moment who
+        is still to be told, so it does however this ends."""
         config, record = self._config.notify, self._record
         if not config.wanted:
             return
         with self.phase("tell"):
             figures = summary(report, words)
-            told = {base: self._message(base, report, figures, words) for base in {*self._bases.values()}}
-            for to, base in self._bases.items():
-                said = told[base]
-                sent = notify.send(config, said, self._environ, {to}) if said else ()
-                record.messages += sent
-                if not any(each.error for each in sent):
-                    del record.owed[to]
+            for base in dict.fromkeys(self._bases.values()):
+                told = self._message(base, report, figures, words)
+                to = {receiver for receiver, known in self._bases.items() if known == base}
+                if told is None:
+                    record.owed = {receiver: known for receiver, known in record.owed.items() if receiver not in to}
+                    continue
+                for sent in notify.send(config, told, self._environ, to):
+                    record.messages += (sent,)
+                    if not sent.error:
+                        del record.owed[sent.to]
 
     def _message(self, base: str, report: Report, figures: Figures, words: Words) -> message.Message | None:
         """What those are told who know the run `base`, None where nothing changed since."""
@@ -349,7 +352,7 @@ class Job:
             told = message.of_failure(
                 said, lang=config.report.lang, run_id=record.run_id, tenant_id=", ".join(config.scope.tenant_ids)
             )
-            record.messages += notify.send(config.notify, told, self._environ)
+            record.messages += tuple(notify.send(config.notify, told, self._environ))
         if self._kept:
             self._write(self._kept / RECORD)
         if self._alone:  # else the record is that of the run at work there

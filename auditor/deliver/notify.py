@@ -49,10 +49,11 @@ def receivers(notify: Notify) -> tuple[str, ...]:
 
 def send(
     notify: Notify, message: Message, environ: Mapping[str, str], only: Collection[str] | None = None
-) -> tuple[Sent, ...]:
-    """Sends the message to all, or to these `only`, and says what became of each."""
+) -> Iterator[Sent]:
+    """Sends the message to all, or to these `only`, and says what became of each as soon as that is known."""
     wanted = [to for to in receivers(notify) if only is None or to in only]
-    return tuple(_noted(to, message.cause, error) for to, error in _outcomes(notify, message, environ, wanted))
+    for to, error in _outcomes(notify, message, environ, wanted):
+        yield _noted(to, message.cause, error)
 
 
 def _outcomes(

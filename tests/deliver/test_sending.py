@@ -275,7 +275,7 @@ def test_one_failure_does_not_hold_up_the_others(team, post_office, environ, cap
     hooks = (Webhook(kind="json", url="env:GONE", name="gone"), Webhook(kind="slack", url="env:HOOK"))
     environ |= {"GONE": team.url.replace("https", "http"), "HOOK": team.url}
     with caplog.at_level(logging.INFO, "auditor"):
-        sent = notify.send(Notify(webhooks=hooks, mail=letters_to(post_office.port)), MESSAGE, environ)
+        sent = [*notify.send(Notify(webhooks=hooks, mail=letters_to(post_office.port)), MESSAGE, environ)]
     assert [(each.to, bool(each.error)) for each in sent] == [
         ("gone", True),
         ("slack webhook 2", False),
