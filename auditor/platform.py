@@ -52,6 +52,7 @@ class Outcome(Struct, frozen=True):
     editions: tuple[str, ...]  # verdicts in the order of EDITIONS
     verdict: PolicyVerdict | None
     allowed_to: tuple[str, ...]
+    through: tuple[Slice, ...]  # the ways that neither gate nor platform closes
     confidence: str
     reasons: tuple[str, ...]
     cause: str  # the reason that best explains the outcome
@@ -96,7 +97,10 @@ class Platform:
         return judge(edition, sender.facts, way.kind, restarted=sender.restarted, hop_facts=hop, appliance=appliance)
 
     def _appliance(self, edition: str, way: Slice) -> PolicyVerdict | None:
-        """The verdict on the appliances' own way out, the worst of several; None where one is not seen."""
+        """The verdict on the appliances' own way out; None where one is not seen.
+
+        Of several any may be the one that a flow meets: the worst of those that are not blocked for good.
+        """
         verdicts = []
         for vm_key in way.appliances:
             found = self._appliance_of(vm_key)
@@ -104,7 +108,7 @@ class Platform:
                 return None
             sender, path = found
             verdicts.append(_observed(sender, path, partial(_of_appliance, edition, path))[0])
-        return max(verdicts, key=lambda v: _SEVERITY.index(v.verdict), default=None)
+        return _worst(verdicts)
 
     def _join(self, egress: Egress, sender: Sender) -> Outcome:
         ways = egress.slices or tuple(s for s in egress.paths if s.path != "none")
@@ -127,7 +131,8 @@ class Platform:
             platform=chosen.verdict if chosen else "",
             editions=tuple(v.verdict if v else "" for v in editions),
             verdict=chosen,
-            allowed_to=egress.allowed_names if not partly else tuple(w.label for w in allowed),
+            allowed_to=_shown(allowed) if partly else egress.allowed_names,
+            through=tuple(allowed),
             confidence=self._confidence(egress, smtp, decided_by, verdicts),
             reasons=tuple(dict.fromkeys(reasons)),
             cause=_cause(egress, decided_by, chosen),
@@ -195,6 +200,10 @@ def _observed(sender: Sender, path: str, judged: Callable[[Sender], PolicyVerdic
 
 def _of_appliance(edition: str, path: str, sender: Sender) -> PolicyVerdict:
     return judge(edition, sender.facts, path, restarted=sender.restarted)
+
+
+def _shown(ways: Iterable[Slice]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for way in ways for name in way.shown))
 
 
 def _worst(verdicts: Iterable[PolicyVerdict]) -> PolicyVerdict | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.arm import CSP, EA, PAYG, collection, network_rule, peer, route, rule, rule_id, subnet, subnet_of
-from tests.network.test_next_hops import BehindAppliance
+from tests.network.test_next_hops import Balanced, BehindAppliance
 from tests.network.test_routes import Gatewayed
 from tests.network.world import (
     DEFAULT,
@@ -192,8 +192,22 @@ def test_ways_are_judged_apart():
     world = HubSpoke(allow_25(), routes=((DEFAULT, FIREWALL_ADDRESS), (EXCHANGE, "Internet")))
     found = flagged(world, False).finding()
     assert not wrong(found, smtp="restricted", decided_by="platform", path="mixed", platform="allowed", rules="allow")
-    assert found.allowed_to
-    assert not any(EXCHANGE in text and "Internet" not in text for text in found.allowed_to)
+    assert found.allowed_to == (f"Internet except {EXCHANGE}",)
+    world.guard(rule("some", 100, "Allow", [EXCHANGE, "8.8.8.0/24"]), rule("no", 200, "Deny"))
+    assert not wrong(world.finding(), smtp="restricted", allowed_to=("8.8.8.0/24",))
+
+
+def test_the_firewall_that_knows_a_host_by_name():
+    """Of two firewalls only the one that lets a host through by name is a way there: its subscription alone counts."""
+    by_name = collection("c", 200, "Allow", network_rule("mx", fqdns=["smtp.contoso.com"]))
+    world = HubSpoke(by_name, routes=(("0.0.0.0/1", FIREWALL_ADDRESS), ("128.0.0.0/1", "10.9.1.4")))
+    second = world.group.vnet("hub-2", "10.9.0.0/16", {"AzureFirewallSubnet": "10.9.1.0/26"})
+    other = world.tenant.subscription("partner", CSP).group("rg-hub")
+    ip, policy = other.public_ip("fw-2-ip", "203.0.113.77"), other.firewall_policy("policy-2")
+    other.firewall("fw-2", subnet_of(second, "AzureFirewallSubnet"), "10.9.1.4", ip, policy=policy)
+    peer(world.vnet, second)
+    found = world.finding()
+    assert not wrong(found, smtp="restricted", platform="allowed", allowed_to=("smtp.contoso.com",))
 
 
 def test_every_way_blocked():
@@ -240,7 +254,35 @@ def test_an_appliances_own_subscription_and_flag_count():
     assert not wrong(offer(world, PAYG, AFTER).finding(), smtp="conditional", platform="verify")
 
 
-def flag_appliance(world: BehindAppliance, value: bool, name: str = "nva01-nic") -> None:
+def test_any_of_several_appliances_may_be_the_one():
+    """A flow meets one of the appliances behind a load balancer: one that is blocked blocks no other's flows."""
+    world = Balanced()
+    flag_appliance(world, False, "nva0-nic")
+    assert not wrong(world.finding(), smtp="conditional", platform="verify")
+    flag_appliance(world, False, "nva1-nic")
+    assert not wrong(world.finding(), smtp="blocked", platform="blocked", decided_by="platform")
+
+
+def test_a_nic_of_an_appliance_that_was_not_read():
+    """The appliance may leave by the NIC out of sight: what the others would be blocked for says nothing of it."""
+    world = BehindAppliance()
+    flag_appliance(world, False)
+    unread = world.group.id_of("Microsoft.Network/networkInterfaces", "nva01-out")
+    world.nva["properties"]["networkProfile"]["networkInterfaces"].append(
+        {"id": unread, "properties": {"primary": False}}
+    )
+    assert not wrong(world.finding(), smtp="unknown", platform="unknown")
+
+
+def test_an_appliance_without_a_way_out_of_its_own():
+    """It may have a tunnel that no resource shows: what the platform says of that nobody knows from here."""
+    world = BehindAppliance(public=False)
+    world.outside["properties"]["defaultOutboundAccess"] = False
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="nva", platform="unknown", action_code="check-appliance")
+
+
+def flag_appliance(world: Lone, value: bool, name: str = "nva01-nic") -> None:
     """Set the flag of a NIC of the appliance."""
     nic = next(d for d in world.subscription.documents if d.get("name") == name)
     nic["properties"]["allowPort25Out"] = value

@@ -151,14 +151,18 @@ class Audit:
         return Sender(facts, restarted, nic.allow_port_25_out)
 
     def _appliance(self, vm_key: str) -> tuple[Sender, str] | None:
-        """An appliance's VM as a sender and the path it leaves by itself: the best that any of its NICs has."""
+        """An appliance's VM as a sender and the path it leaves by itself: the best that any of its NICs has.
+
+        A NIC that was not read may have a better one; behind one that has none there may be a tunnel.
+        """
         vm = self._tenant.vms.get(vm_key)
-        primary, others, _ = self._interfaces(vm) if vm else (None, [], [])
+        primary, others, missing = self._interfaces(vm) if vm else (None, [], [])
         if vm is None or primary is None:
             return None
         ways = [(s.kind, nic) for nic, c in (primary, *others) for s in self.network.judge(vm, nic, c)[0].paths]
         path, nic = min(ways, key=lambda way: _OWN_WAYS.get(way[0], 1), default=("unknown", primary[0]))
-        return self._sender(vm, self.facts(subscription_of(vm.id)), nic), "unknown" if path == "nva" else path
+        unsettled = missing or path in ("nva", "none")
+        return self._sender(vm, self.facts(subscription_of(vm.id)), nic), "unknown" if unsettled else path
 
     def _second_way(self, result: Result, first: Sight, others: list[Sight], missing: list[str]) -> None:
         """A further NIC or IP configuration that may send: the guest's routing decides, which nobody sees from here."""
@@ -173,7 +177,7 @@ class Audit:
             result.reasons.append("nic-not-seen")
             result.gaps.append(f"networkInterfaces {nic_id}")
             if result.smtp == BLOCKED:
-                result.unsettle("")
+                result.unsettle("", "nic-not-seen")
 
     def _ipv6(self, vm: VirtualMachine, facts: SubscriptionFacts, nics: Iterable[Nic]) -> str:
         """The `ipv6` code: the most open of all IPv6 configurations, since the guest chooses among them."""

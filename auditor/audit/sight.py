@@ -62,8 +62,9 @@ class Result(Struct):
             gaps=list(egress.gaps),
         )
 
-    def unsettle(self, gap: str) -> None:
+    def unsettle(self, gap: str, cause: str = "") -> None:
         """Another interface may send: what the primary one says is not the whole answer."""
+        self.cause = cause or self.cause
         self.smtp, self.decided_by, self.confidence, self.allowed_to = UNKNOWN, "visibility", "low", ()
         self.gaps.append(gap)
 
@@ -92,14 +93,15 @@ class Way(Struct, frozen=True):
         """The network's steps, then the way out and the platform."""
         egress, outbound, verdict = sight.egress, sight.outbound, sight.outcome.verdict
         egress_id, ip = egress.egress_id, egress.egress_ip
-        if not egress_id and egress.direct:
-            egress_id, ip = (outbound.id, outbound.ip) if outbound.path in DIRECT else ("", "")
         steps = [*egress.steps]
         if egress.direct:
-            shown = f"{outbound.path} {name_of(egress_id)} {ip}".rstrip()
-            steps.append(Step("egress", outbound.path, egress_id or outbound.decided, shown))
-        elif egress_id or ip:
+            own_id, own_ip = (outbound.id, outbound.ip) if outbound.path in DIRECT else ("", "")
+            shown = f"{outbound.path} {name_of(own_id)} {own_ip}".rstrip()
+            steps.append(Step("egress", outbound.path, own_id or outbound.decided, shown))
+        if egress_id or ip:
             steps.append(Step("egress", "allow", egress_id, f"{name_of(egress_id)} {ip}".rstrip()))
+        elif egress.direct:
+            egress_id, ip = own_id, own_ip
         if verdict is not None:
             steps.append(Step("platform", verdict.verdict, verdict.rule, " ".join(verdict.sources)))
         return cls(egress_id, ip, tuple(steps), " > ".join(f"{s.gate} {s.outcome}: {s.detail or s.id}" for s in steps))

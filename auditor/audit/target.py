@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from itertools import chain, pairwise
 
@@ -117,7 +118,7 @@ def _touchable(resource_id: str) -> str:
 def _firewall(case: _Case) -> str:
     """The policy that denies: a parent, the firewall's own, or the firewall itself where it is a classic one."""
     egress, firewalls = case.sight.egress, case.tenant.firewalls
-    owner, denied, _ = egress.firewall_rule.partition("/ruleCollectionGroups/")
+    owner, *denied = re.split("/ruleCollectionGroups/", egress.firewall_rule, maxsplit=1, flags=re.IGNORECASE)
     if denied:
         return owner
     firewall = firewalls.get(key(egress.firewall_rule)) or firewalls.get(key(egress.firewall_id))
@@ -170,7 +171,7 @@ def _limit(case: _Case) -> str:
 
 def _blocked_subscription(case: _Case) -> str:
     """The subscription that the platform does not let send: an appliance's where its way is shut, else the VM's."""
-    shut = [way for way in case.sight.egress.slices if way.label not in case.sight.outcome.allowed_to]
+    shut = [way for way in case.sight.egress.slices if way not in case.sight.outcome.through]
     by = next((appliance for way in shut for appliance in way.appliances), "")
     return f"/subscriptions/{subscription_of(by)}" if by else case.subscription
 

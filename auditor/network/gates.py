@@ -33,6 +33,7 @@ class Slice(Struct, frozen=True):
     known: bool  # False: some gate could not tell
     firewall_id: str = ""
     appliances: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()  # the destinations as a person reads them, where there are several ways
 
 
 def settle(gates: list[Gate], everything: AddressSet) -> tuple[str, str, str, AddressSet, AddressSet]:

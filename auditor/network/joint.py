@@ -122,6 +122,7 @@ class Joint:
         self.gaps: list[str] = list(place.view.gaps)
         self.steps: list[Step] = []
         self.inferred = False
+        self.hosts: dict[str, tuple[str, ...]] = {}  # what each firewall lets through by name
 
     def egress(self) -> Egress:
         if self.place.subnet is None:
@@ -136,7 +137,9 @@ class Joint:
             self.gaps.extend(f"fqdn {name}" for name in names)
         path, detail = headline(paths)
         direct = any(w.path == DIRECT for _, w in self.ways)
-        leg = None if direct else next((w for _, w in self.ways if w.egress_id), None)
+        # Where the NIC has a way out of its own, that gives the address of what leaves directly.
+        own = direct and self.outbound.path != "none"
+        leg = None if own else next((w for _, w in self.ways if w.egress_id), None)
         asked = self._admin_rules_asked()
         self._notes_of_sight(path, asked)
         return Egress(
@@ -154,7 +157,7 @@ class Joint:
             internet=self.everything,
             allowed=allowed,
             unknown=unknown,
-            slices=tuple(_narrowed(paths, allowed | unknown, unknown, names if outcome == RESTRICTED else ())),
+            slices=tuple(self._narrowed(paths, allowed | unknown, unknown, by_name=outcome == RESTRICTED)),
             paths=paths,
             names=names,
             allowed_names=self._shown(allowed, names) if outcome == RESTRICTED else (),
@@ -440,6 +443,7 @@ class Joint:
             refused, undecided, hosts, rule_id = self._firewall(way, part.addresses, left)
             denied, unknown = denied | refused, unknown | undecided
             names = (*names, *hosts)
+            self.hosts[way.firewall.id] = hosts
             deciders.append((refused, rule_id))
         rule = _decider(deciders, left)
         if self.place.subnet is None:
@@ -503,6 +507,16 @@ class Joint:
             way.appliances,
         )
 
+    def _narrowed(
+        self, paths: tuple[Slice, ...], possible: AddressSet, unknown: AddressSet, *, by_name: bool
+    ) -> Iterator[Slice]:
+        """The ways as far as packets may take them; `by_name`: also to hosts that a firewall knows by name alone."""
+        for way in paths:
+            addresses, names = way.addresses & possible, self.hosts.get(way.firewall_id, ()) if by_name else ()
+            if addresses or names:
+                shown = self._shown(addresses, names) if len(paths) > 1 else ()
+                yield replace(way, addresses=addresses, known=not (way.addresses & unknown), shown=shown)
+
     def _briefly(self, addresses: AddressSet, names: tuple[str, ...] = ()) -> str:
         """Destinations for one line of the trail."""
         return " ".join(self._shown(addresses, names, 4))
@@ -532,17 +546,6 @@ def _past(own: str, part: RoutePart, way: Way) -> Way:
     reasons = tuple(dict.fromkeys(("mixed-paths", *_LOOP.reasons, *way.reasons)))
     gaps = tuple(dict.fromkeys((f"next-hop {' '.join(part.hop.ips)}", *way.gaps)))
     return replace(way, path="mixed", kind="unknown", unknown=True, reasons=reasons, gaps=gaps)
-
-
-def _narrowed(
-    paths: tuple[Slice, ...], possible: AddressSet, unknown: AddressSet, names: tuple[str, ...]
-) -> Iterator[Slice]:
-    """The ways as far as packets may take them; through a firewall also those to destinations known by name alone."""
-    for way in paths:
-        addresses = way.addresses & possible
-        if addresses or (names and way.firewall_id):
-            known = not (way.addresses & unknown)
-            yield Slice(addresses, way.path, way.kind, way.label, known, way.firewall_id, way.appliances)
 
 
 def _decider(found: list[tuple[AddressSet, str]], left: AddressSet) -> str:

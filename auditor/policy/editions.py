@@ -45,7 +45,6 @@ Appliance = Literal[
     "verify",
     "restart-needed",
     "unknown",
-    "none",
     "unseen",
 ]
 Confidence = Literal["high", "medium", "low"]
@@ -160,7 +159,7 @@ def judge(
         exemption=vm_facts.exemption,
         restarted=restarted,
         hop=_hop(hop_facts),
-        appliance="unseen" if appliance is None else appliance.verdict or "none",
+        appliance=appliance.verdict if appliance else "unseen",
     )
     inferred = hop_facts is not None and not hop_facts.offer_confirmed
     by_resource = vm_facts.registered_by == "resource"
@@ -213,7 +212,7 @@ def _decide(
     if row.registered and by_resource:
         caps.append("medium")  # the resource may have been moved in
     if verdict == "appliance":
-        verdict = "" if question.appliance == "none" else question.appliance
+        verdict = question.appliance
         caps.append(appliance_confidence)
     other = _cloud(cloud)
     if other:

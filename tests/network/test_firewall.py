@@ -473,6 +473,15 @@ def test_a_parents_deny_of_what_is_left(child):
     assert [i for _, i in deciders(found, "firewall")] == [decider]
 
 
+def test_a_rule_whose_id_another_api_spells():
+    """Ids are compared without regard to case, also where a rule's id names the policy it stands in."""
+    world = HubSpoke(collection("stop", 100, "Deny", network_rule("no")))
+    world.tenant.config, world.vm["tags"] = '[intent]\ntag = "send"\n', {"send": "true"}
+    group = next(d for d in world.subscription.documents if "/ruleCollectionGroups/" in d["id"])
+    group["id"] = group["id"].upper()
+    assert world.finding().action_target.lower() == world.policy["id"].lower()
+
+
 def test_no_rule_for_what_is_left():
     """Where no rule is for what the NSG lets out, the firewall's default decides, not a rule for something else."""
     world = HubSpoke(allow_25(to="8.8.8.0/24"))

@@ -132,7 +132,8 @@ def test_a_route_to_internet_from_a_private_subnet():
         firewall_rules="allow",
         allowed_to=("Internet except EOPExternalPublishedIPs",),
     )
-    assert deciders(found, "egress") == [("none", world.app["id"])]
+    assert deciders(found, "egress") == [("none", world.app["id"]), ("allow", world.firewall["id"])]
+    assert (found.egress_id, found.egress_ip) == (world.firewall["id"], "203.0.113.10")
     assert deciders(found, "route") == [
         ("direct", route_id(world.table, "EOPExternalPublishedIPs")),
         ("azure-firewall", route_id(world.table, DEFAULT)),

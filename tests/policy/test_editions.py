@@ -283,7 +283,7 @@ def appliance(verdict: str, confidence: str = "high") -> PolicyVerdict:
 
 
 @pytest.mark.parametrize("edition", [OLD, NEW])
-@pytest.mark.parametrize("own", [v for v in get_args(Appliance) if v not in ("none", "unseen")])
+@pytest.mark.parametrize("own", [v for v in get_args(Appliance) if v != "unseen"])
 def test_row_26_appliance(edition, own):
     """The appliance's verdict, never better than verify; what blocks the appliance blocks what it forwards."""
     vm = facts("payg", registered="after", exemption="granted")
@@ -299,11 +299,6 @@ def test_row_26_appliance(edition, own):
 def test_row_26_is_as_sure_as_the_appliances_verdict():
     """A doubtful block of the appliance is a doubtful block of the VM."""
     assert says(NEW, facts("enterprise"), "nva", appliance=appliance("blocked", "low"))[:2] == ("blocked", "low")
-
-
-def test_row_26_appliance_without_a_way_out():
-    """No path, no verdict."""
-    assert says(NEW, facts("enterprise"), "nva", appliance=appliance("")) == ("", "low", "appliance-behind")
 
 
 @pytest.mark.parametrize("edition", [OLD, NEW])
