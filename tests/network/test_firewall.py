@@ -475,11 +475,14 @@ def test_a_parents_deny_of_what_is_left(child):
 
 def test_a_rule_whose_id_another_api_spells():
     """Ids are compared without regard to case, also where a rule's id names the policy it stands in."""
-    world = HubSpoke(collection("stop", 100, "Deny", network_rule("no")))
+    world = HubSpoke(
+        allow_25(), base=lambda g: g.firewall_policy("base", collection("stop", 100, "Deny", network_rule("no")))
+    )
     world.tenant.config, world.vm["tags"] = '[intent]\ntag = "send"\n', {"send": "true"}
-    group = next(d for d in world.subscription.documents if "/ruleCollectionGroups/" in d["id"])
+    base = world.policy["properties"]["basePolicy"]["id"]
+    group = next(d for d in world.subscription.documents if d["id"].startswith(f"{base}/ruleCollectionGroups/"))
     group["id"] = group["id"].upper()
-    assert world.finding().action_target.lower() == world.policy["id"].lower()
+    assert world.finding().action_target.lower() == base.lower()
 
 
 def test_no_rule_for_what_is_left():
