@@ -1,30 +1,24 @@
-"""The command line: arguments, environment, logging and exit codes. The only place that prints or exits."""
+"""The command line: arguments, settings and exit codes."""
 
 from __future__ import annotations
 
 import inspect
-import logging
 import os
-import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
-from io import TextIOWrapper
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from msgspec.structs import replace
 
-from auditor import __version__
-from auditor.config import read
-from auditor.errors import AuditorError, Terminated, UsageError
-from auditor.log import configure, structured
-from auditor.redaction import redact, remember_environment
-from auditor.settings import DOCTOR, EVERYTHING, FILE, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
+from auditor import __version__, process
+from auditor.errors import UsageError
+from auditor.log import configure
+from auditor.redaction import redact
+from auditor.settings import DOCTOR, EVERYTHING, LIVE, LOGGING, SETTINGS, Setting, Settings, resolve, shown
 from auditor.terminal import one_line
 
 if TYPE_CHECKING:
@@ -35,8 +29,6 @@ if TYPE_CHECKING:
     from auditor.scan import Scan
     from auditor.snapshot import Snapshot
 
-logger = logging.getLogger(__name__)
-
 app = typer.Typer(
     help="Which Azure VMs can send mail on TCP port 25, by which path, and what decides it.",
     no_args_is_help=True,
@@ -44,10 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_NotMeant: type[Exception] = typer.BadParameter.__bases__[0]
-"""What the library raises for a command line that it cannot read; it has no public name for it."""
-
-_INCOMPLETE, _RISKY, _INTERRUPTED = 3, 4, 130
+_INCOMPLETE, _RISKY = 3, 4
 _RISKS = ("none", "low", "medium", "high")
 
 
@@ -98,7 +87,7 @@ def _configured(*keys: str) -> Callable[[Callable[..., None]], Callable[..., Non
 def root(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     """Which Azure VMs can send mail on TCP port 25, by which path, and what decides it."""
     if version:
-        _put(__version__)
+        process.put(__version__)
         raise typer.Exit
 
 
@@ -171,7 +160,7 @@ def explain(
     lang = config.report.lang
     words = Words.load(lang).tagged(config.intents.tag)
     for line in lines(finding, words, Labels.load(lang)):
-        _put(one_line(line))
+        process.put(one_line(line))
 
 
 @app.command()
@@ -195,7 +184,7 @@ def diff(
         _print_json(changes)
     else:
         for line in lines(changes, Words.load(lang), Labels.load(lang)):
-            _put(one_line(line))
+            process.put(one_line(line))
 
 
 @app.command()
@@ -211,7 +200,7 @@ def scrub(
     from auditor.scrub import scrub as run
 
     written = run(_open(snapshot), out, key=key.encode() if key is not None else None, keep_tags=keep_tag or ())
-    print(f"{written} documents in {out}", file=sys.stderr)
+    process.note(f"{written} documents in {out}")
 
 
 @app.command()
@@ -241,7 +230,7 @@ def doctor(
     if role:
         missing = look.missing_role(found)
         if missing is None:
-            print("auditor: no role is missing", file=sys.stderr)
+            process.note("auditor: no role is missing")
         else:
             _print_json(missing)
         raise typer.Exit(0 if found.complete else _INCOMPLETE)
@@ -250,7 +239,7 @@ def doctor(
         _print_json(found)
     else:
         for line in look.text(found):
-            _put(one_line(line))
+            process.put(one_line(line))
     raise typer.Exit(0 if found.complete and not found.obstacles else _INCOMPLETE)
 
 
@@ -258,7 +247,7 @@ def _example(wanted: bool) -> None:
     if wanted:
         from auditor.config import example
 
-        _put(example().removesuffix("\n"))
+        process.put(example().removesuffix("\n"))
         raise typer.Exit
 
 
@@ -266,7 +255,7 @@ def _schema(wanted: bool) -> None:
     if wanted:
         from auditor.config import schema
 
-        _put(schema().decode())
+        process.put(schema().decode())
         raise typer.Exit
 
 
@@ -285,12 +274,12 @@ def config_(
 ) -> None:
     """The config and the options: checked, or shown with where each value comes from."""
     for line in shown(settings) if show else ():
-        _put(one_line(redact(line)))
+        process.put(one_line(redact(line)))
     if check or not show:
         from auditor.job import check as meant
 
         meant(settings.config, os.environ)
-        print(f"{settings.file or 'no config file'}: ok", file=sys.stderr)
+        process.note(f"{settings.file or 'no config file'}: ok")
 
 
 # ---- the parts of a command
@@ -345,23 +334,7 @@ def _collect(path: Path, config: Config, engine: Cluster | None, *, anew: bool) 
 def _print_json(content: object) -> None:
     import msgspec
 
-    _put(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
-
-
-def _put(text: str) -> None:
-    """What was asked for, on stdout. Raises AuditorError where that takes no more, such as on a full disk."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _close_stdout()
-        raise AuditorError(f"stdout cannot be written: {error.strerror}") from error
-
-
-def _close_stdout() -> None:
-    """What is still to be written goes nowhere, so that the end of the program does not fail on it once more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    process.put(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
 
 
 def _exit_code(result: Scan, threshold: str | None) -> int:
@@ -374,122 +347,6 @@ def _at_least(finding: Finding, threshold: str) -> bool:
     return not finding.suppressed and _RISKS.index(finding.risk) >= _RISKS.index(threshold)
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Errors as one line on stderr and an exit code, never a traceback for what a user can mend."""
-    try:
-        yield
-    except AuditorError as error:
-        _say(str(error), error.exit_code)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say("interrupted; what was collected is kept, go on with --resume", _INTERRUPTED)
-        sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        _close_stdout()
-        sys.exit(1)
-
-
-def _say(what: str, exit_code: int) -> None:
-    """Why the program ends: a line for a person, or the last line of the log."""
-    if structured():
-        logger.error("%s", what, extra={"event": "failed", "exit_code": exit_code})
-    else:
-        with suppress(OSError):  # a full disk, which the exit code tells as well
-            print(f"auditor: {one_line(redact(what))}", file=sys.stderr)
-
-
-def _traceback(*error: Any) -> None:
-    """What Python prints of a bug, without secrets."""
-    if structured():
-        logger.critical("this is a bug", exc_info=error, extra={"event": "failed", "exit_code": 1})
-    else:
-        sys.stderr.write(redact("".join(traceback.format_exception(*error))))
-
-
-def _unraisable(error: sys.UnraisableHookArgs) -> None:
-    """What a library's object met while it was thrown away, such as a full disk once more: no traceback for that."""
-    logger.debug("ignored: %s in %r", error.exc_value, error.object)
-
-
-def _terminate(*_: object) -> None:
-    raise Terminated("ended by the system")
-
-
-def _form(arguments: Sequence[str]) -> str:
-    """How errors are told before command line and config file are known to be right: as one of them says, if any."""
-    if not arguments:  # which shows the help
-        return ""
-    if said := _value("--log-format", arguments):
-        return said
-    path = Path(_value("--config", arguments) or FILE)
-    try:
-        log = read(path).get("log") if path.is_file() else None  # what is no file can be read only once
-    except UsageError:
-        return ""
-    return str(log.get("format")) if isinstance(log, dict) else ""
-
-
-def _value(option: str, arguments: Sequence[str]) -> str:
-    """What an option is given on a command line, "" where it is not."""
-    found = ""
-    for word, following in pairwise((*arguments, "")):
-        if word == option:
-            found = following
-        elif word.startswith(f"{option}="):
-            found = word.removeprefix(f"{option}=")
-    return found
-
-
-def _run() -> None:
-    """The command. Where stderr is for machines, what is wrong with its words is an error like any other."""
-    if not structured():
-        app()  # ends the program
-    try:
-        sys.exit(app(standalone_mode=False))
-    except _NotMeant as error:
-        raise UsageError(error.format_message()) from error  # type: ignore[attr-defined]
-    except typer.Abort as error:
-        raise KeyboardInterrupt from error
-
-
-def _let_go() -> None:
-    """Gives up what stderr does not take, as on a full disk: Python would end with an exit code of its own."""
-    try:
-        sys.stderr.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-
-
-def _listen() -> None:
-    """The system's ways to end a run early raise Terminated; where `nohup` holds one of them off it stays so."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _terminate)
-
-
 def main() -> None:
     """The console script."""
-    _listen()
-    sys.unraisablehook = _unraisable
-    remember_environment(os.environ)
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know all that names consist of
-    try:
-        _main()
-    finally:
-        _let_go()
-
-
-def _main() -> None:
-    with _errors():
-        configure("info", "json" if _form(sys.argv[1:]) == "json" else "text")  # until the settings are known
-        try:
-            _run()
-        except SystemExit as end:
-            if end.code == _INTERRUPTED:  # the library turns Ctrl-C into this without a word
-                raise KeyboardInterrupt from end
-            raise
-        finally:
-            sys.excepthook = _traceback  # the library has put its own there
+    process.run(app)

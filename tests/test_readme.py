@@ -13,7 +13,7 @@ from msgspec.structs import fields
 from openpyxl import load_workbook
 from typer.main import get_command
 
-from auditor import cli, config
+from auditor import cli, config, process
 from auditor.config import Config
 from auditor.errors import AuditorError, UsageError
 from auditor.report.columns import COLUMNS
@@ -204,7 +204,7 @@ def test_exit_codes_are_the_program_s():
     """The table of exit codes holds each one that the program ends with."""
     errors = {error.exit_code for error in (AuditorError, UsageError)}
     listed = [int(codes(row[0])[0]) for row in table("code", "means")]
-    assert listed == sorted({0, *errors, cli._INCOMPLETE, cli._RISKY, cli._INTERRUPTED})
+    assert listed == sorted({0, *errors, cli._INCOMPLETE, cli._RISKY, process.INTERRUPTED})
 
 
 def test_columns_are_those_of_the_file():

@@ -48,7 +48,7 @@ ONLY = {
     "aiohttp": {"collect", "deliver"},
     "pandas": {"report"},
     "xlsxwriter": {"report"},
-    "typer": {"cli", "__main__"},
+    "typer": {"cli", "process", "__main__"},
     "dask": {"cluster"},
     "distributed": {"cluster"},
 }
