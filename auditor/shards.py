@@ -105,6 +105,8 @@ def joined(parts: Sequence[Tenant]) -> Tenant:
             held, table = getattr(whole, name), getattr(part, name)
             if isinstance(held, dict):
                 held.update((k, value) for k, value in table.items() if k not in held)
+            elif isinstance(held, set):
+                held.update(table)
             else:
                 held.extend(value for value in table if value not in held)
         for gap in part.gaps:

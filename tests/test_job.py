@@ -385,7 +385,9 @@ def test_a_terminal_that_is_closed(night, chain):
     with serve(encoded(many(1, 1)), latency=0.5) as server:
         server.endpoint.requests = seen = Watched()
         environment = night.environment | trusted(server, chain[0])
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, and so would the program
         process = start("scan", "--auth", "environment", cwd=night.cwd, environment=environment)
+        signal.signal(signal.SIGHUP, before)
         assert seen.reached.wait(60)
         process.send_signal(signal.SIGHUP)
         assert finish(process).code == 130
