@@ -138,8 +138,11 @@ class Container:
         except AuditorError as error:
             raise AuditorError(f"{error}. The report is kept in {folder}; the next run delivers it") from error
         self._note(folder.name, run)
-        shutil.rmtree(folder)
-        (self.folder / "latest").unlink(missing_ok=True)
+        try:
+            shutil.rmtree(folder)
+            (self.folder / "latest").unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s is delivered, and cannot be removed here: %s", folder, error.strerror)
         return Published(run, self._blobs.address.of(run))
 
     def replace(self, run: str, name: str, data: bytes) -> None:
