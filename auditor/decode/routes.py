@@ -79,6 +79,9 @@ class EffectiveRouteAnswer(Wire):
 
 
 def effective_routes(w: EffectiveRouteAnswer, t: r.Tenant) -> None:
+    """The rows in force. An empty answer says nothing; one whose rows have all lost does, since one must win."""
+    if not w.value:
+        return
     rows = tuple(
         r.EffectiveRoute(
             source=(x.source or "unknown").lower(),

@@ -37,7 +37,7 @@ class Network:
         self.outbound = OutboundMethods(tenant)
         self._firewall_rules = FirewallRules(tenant, self.tags)
         self._ways = Ways(tenant, self.tags, self._routes, self.outbound, self._firewall_rules)
-        self._places: dict[tuple[str, int], Place] = {}
+        self._places: dict[tuple[str, int, str], Place] = {}
         self._nsgs: dict[tuple[str, int], LineList | None] = {}
         self._admin: dict[tuple[str, int], LineList | None] = {}
         named = {manager_of(rule.id) for rules in tenant.admin_rules.values() for rule in rules}
@@ -48,7 +48,7 @@ class Network:
     def judge(self, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration) -> tuple[Egress, Outbound]:
         """The way out of one IP configuration, and its outbound method where a route says Internet."""
         bits = configuration.version
-        place = self._place(configuration.subnet, bits)
+        place = self._place(configuration.subnet, bits, nic)
         outbound = _NO_SUBNET if place.subnet is None else self.outbound.of(vm, nic, configuration, place.subnet)
         own = self._nsg(nic.nsg, bits) if nic.nsg else None
         answered = self._tenant.effective_nsgs
@@ -89,14 +89,16 @@ class Network:
 
     # ---- what is shared
 
-    def _place(self, subnet_id: str, bits: int) -> Place:
-        asked = (key(subnet_id), bits)
+    def _place(self, subnet_id: str, bits: int, nic: Nic) -> Place:
+        subnet_key = key(subnet_id)
+        own = key(nic.id) if self._tenant.effective_routes else ""
+        asked = (subnet_key, bits, self._routes.answer(subnet_key, bits, own))
         place = self._places.get(asked)
         if place is None:
-            place = self._places[asked] = self._make_place(subnet_id, bits)
+            place = self._places[asked] = self._make_place(subnet_id, bits, own)
         return place
 
-    def _make_place(self, subnet_id: str, bits: int) -> Place:
+    def _make_place(self, subnet_id: str, bits: int, nic: str) -> Place:
         subnet = self._tenant.subnets.get(key(subnet_id))
         vnet_id = subnet.vnet if subnet else parent_of(subnet_id)
         admin_rules = self._admin_rules(vnet_id, bits)
@@ -105,7 +107,7 @@ class Network:
             lists = [admin_rules] if admin_rules is not None else []
             asks = any(lines.asks_source for lines in lists)
             return Place(None, vnet_id, view, (), tuple(lists), admin_rules, None, "", {}, asks_source=asks)
-        view = self._routes.of(subnet, bits)
+        view = self._routes.of(subnet, bits, nic)
         ways = tuple((part, self._ways.of(subnet, part.hop, bits)) for part in view.parts)
         own = self._nsg(subnet.nsg, bits) if subnet.nsg else None
         lists = [lines for lines in (admin_rules, own) if lines is not None]

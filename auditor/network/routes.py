@@ -10,6 +10,8 @@ Sources: "Azure virtual network traffic routing", "Diagnose a virtual machine ro
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import reduce
+from itertools import product
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,8 +25,8 @@ from auditor.network.lines import VnetTag, not_known
 from auditor.network.tags import Tags, is_tag
 from auditor.network.wan import VirtualWan
 
-_USER, _BGP, _SYSTEM = 0, 10, 20  # ranks on a tie of prefix lengths
-_SOURCES = {"user": _USER, "virtualnetworkgateway": _BGP}
+_USER, _BGP, _SYSTEM, _NOT_TOLD = 0, 10, 20, 30  # ranks on a tie of prefix lengths
+_SOURCES = {"user": _USER, "virtualnetworkgateway": _BGP, "default": _SYSTEM}
 
 
 class RoutePart(Struct, frozen=True):
@@ -72,6 +74,7 @@ _HOP_TYPES = {
     "virtualnetwork": Hop(LOCAL),
     "virtualnetworkgateway": Hop(GATEWAY, reasons=("gateway-route",)),
 }
+_ELSEWHERE = ("virtualnetworkserviceendpoint",)  # no service endpoint covers SMTP
 _SYSTEM_DEFAULT = "system route 0.0.0.0/0"
 
 
@@ -115,38 +118,60 @@ class Routes:
         self._tags = tags
         self._gateways = gateways
         self._wan = wan
-        self._views: dict[tuple[str, int], RouteView] = {}
+        self._views: dict[tuple[str, int, str], RouteView] = {}
         self._shared: dict[object, RouteView] = {}
-        self._effective = _by_subnet(tenant)
+        self._answers = _by_subnet(tenant)
 
-    def of(self, subnet: Subnet, bits: int = V4) -> RouteView:
-        """The view from this subnet for one address family."""
-        asked = (key(subnet.id), bits)
+    def of(self, subnet: Subnet, bits: int = V4, nic: str = "") -> RouteView:
+        """The view from this subnet for one address family, or that of one of its NICs (its key)."""
+        return self._of(subnet, bits, self.answer(key(subnet.id), bits, nic))
+
+    def answer(self, subnet: str, bits: int, nic: str = "") -> str:
+        """The id of the NIC whose answer of Azure's counts for a NIC of a subnet (their keys): its own or one like it.
+
+        A NIC that was not asked has what all of its subnet say; "" where they do not say the same, or nobody was asked.
+        """
+        answers = self._answers.get((subnet, bits))
+        if not answers:
+            return ""
+        if len(answers) == 1:
+            return next(iter(answers.values()))
+        return answers.get(frozenset(self._tenant.effective_routes.get(nic, ())), "")
+
+    def _of(self, subnet: Subnet, bits: int, answer: str) -> RouteView:
+        asked = (key(subnet.id), bits, answer)
         view = self._views.get(asked)
         if view is None:
-            view = self._views[asked] = self._view(subnet, bits)
+            view = self._views[asked] = self._view(subnet, bits, answer)
         return view
 
-    def _view(self, subnet: Subnet, bits: int) -> RouteView:
+    def _view(self, subnet: Subnet, bits: int, answer: str) -> RouteView:
+        answers = self._answers.get((key(subnet.id), bits))
+        if not answers:
+            return self._derive(subnet, bits)
+        if answer:
+            return self._answered(subnet, bits, answer)
+        views = (self._of(subnet, bits, each) for each in answers.values())
+        return reduce(lambda one, other: _agreed(one, other, subnet, bits), views)
+
+    def _answered(self, subnet: Subnet, bits: int, nic: str) -> RouteView:
+        """The view that Azure's answer for one NIC gives."""
         static = self._derive(subnet, bits)
-        answered = self._effective.get((key(subnet.id), bits))
-        if answered is None:
-            return static
-        nic, rows = answered
+        rows = self._tenant.effective_routes[key(nic)]
         user, learned, system = self._rows(rows, nic, subnet, bits)
         user, learned = _override(user, learned, bits)
         found = list(longest_prefix([*user, *learned, *system], static.internet))
         internet = static.internet - AddressSet.union((p.addresses for p in found if p.hop.kind == LOCAL), bits)
         untold = internet - AddressSet.union((p.addresses for p in found), bits)
         if untold:
-            hop = Hop(UNKNOWN, reasons=("next-hop-unresolved",), gap=f"effective-routes {nic}")
-            found.append(RoutePart(untold, hop, f"{nic}/effectiveRouteTable", "effective routes without a default"))
-        parts = self._merge(found, internet, bits)
+            found.append(RoutePart(untold, _untold(nic), _table_of(nic), "effective routes without a default"))
+        vague = [r for r in rows if not r.prefixes and r.hop_type not in _ELSEWHERE]
+        parts = self._merge((_doubt_row(p, vague, nic) for p in found), internet, bits)
         return replace(
             static,
             parts=parts,
             internet=internet,
-            vnet_tag=self._vnet_tag(user, learned, [], bits, ""),
+            vnet_tag=self._vnet_tag(user, learned, [], bits, nic if vague else ""),
             effective=True,
             differs=_differ(static.parts, parts, bits),
             gaps=tuple(dict.fromkeys(p.hop.gap for p in parts if p.hop.gap)),
@@ -275,28 +300,30 @@ class Routes:
     ) -> tuple[list[_Candidate], list[_Candidate], list[_Candidate]]:
         """Effective routes as candidates: the user's, the learned and the system's.
 
-        The system's longer routes to None are noise of the platform: Azure shows them on every NIC.
+        The system's longer routes to None are noise of the platform: Azure shows them on every NIC. Of a row that does
+        not tell its source nothing of the kind is known.
         """
         vnet = self._tenant.vnets.get(key(subnet.vnet))
-        made: dict[int, list[_Candidate]] = {_USER: [], _BGP: [], _SYSTEM: []}
+        made: list[_Candidate] = []
         for row in rows:
-            rank = _SOURCES.get(row.source, _SYSTEM)
+            rank = _SOURCES.get(row.source, _NOT_TOLD)
             tie = min((_tag_rank(tag) for tag in row.tags), default=0) if rank == _USER else 0
             for text in row.prefixes:
                 space = self._tags.resolve(text, bits)
-                if not space or row.hop_type == "virtualnetworkserviceendpoint":
+                if not space or row.hop_type in _ELSEWHERE:
                     continue
-                hop = hop_of(row.hop_type, row.hop_ips)
-                if rank == _SYSTEM and hop.kind == NONE and _length(text):
+                hop, length = hop_of(row.hop_type, row.hop_ips), _length(text)
+                if rank == _SYSTEM and hop.kind == NONE and length:
                     continue
-                if rank == _USER:
+                if rank == _USER or not length:
                     hop = _leaving(hop)
-                elif hop.kind == GATEWAY:
+                if hop.kind == GATEWAY and rank != _USER:
                     hop = self._beyond_gateway(vnet, text, row.hop_ips)
                 label = f"effective {row.source} {row.name or text}"
-                where = f"{nic}/effectiveRouteTable"
-                made[rank].append(_Candidate(space, _length(text), rank + tie, hop, where, label, row.bgp_override))
-        return made[_USER], made[_BGP], made[_SYSTEM]
+                made.append(_Candidate(space, length, rank + tie, hop, _table_of(nic), label, row.bgp_override))
+        made = list(_contested(made, nic))
+        user, learned = [c for c in made if c.rank < _BGP], [c for c in made if c.rank == _BGP]
+        return user, learned, [c for c in made if c.rank > _BGP]
 
     def _beyond_gateway(self, vnet: VirtualNetwork | None, prefix: str, ips: tuple[str, ...]) -> Hop:
         """A spoke of a virtual hub shows the hub as its gateway: the hub knows where the route leads."""
@@ -371,18 +398,71 @@ def _doubt_bgp(part: RoutePart, why: str, strong: Collection[str]) -> RoutePart:
     return replace(part, hop=replace(part.hop, reasons=(*part.hop.reasons, "bgp-more-specific-possible")))
 
 
-def _by_subnet(tenant: Tenant) -> dict[tuple[str, int], tuple[str, tuple[EffectiveRoute, ...]]]:
-    """Effective routes of any NIC stand for its subnet, whose table it is; by subnet and address family."""
-    found: dict[tuple[str, int], tuple[str, tuple[EffectiveRoute, ...]]] = {}
-    for nic_key, rows in tenant.effective_routes.items():
-        nic = tenant.nics.get(nic_key)
+def _by_subnet(tenant: Tenant) -> dict[tuple[str, int], dict[frozenset[EffectiveRoute], str]]:
+    """What Azure answered for NICs of a subnet, whose table it is: by subnet (its key) and address family the answers
+    that differ, each with the id of the first NIC that has it. In which order they were read makes no difference."""
+    found: dict[tuple[str, int], dict[frozenset[EffectiveRoute], str]] = {}
+    for nic_key in sorted(tenant.effective_routes):
+        nic, rows = tenant.nics.get(nic_key), tenant.effective_routes[nic_key]
         if nic is None:
             continue
-        families = {V6 if ":" in prefix else V4 for row in rows for prefix in row.prefixes}
+        families = {V6 if ":" in prefix else V4 for row in rows for prefix in row.prefixes} or {V4}
         for configuration in nic.configurations:
             for bits in families:
-                found.setdefault((key(configuration.subnet), bits), (nic.id, rows))
+                answers = found.setdefault((key(configuration.subnet), bits), {})
+                answers.setdefault(frozenset(rows), nic.id)
     return found
+
+
+def _table_of(nic: str) -> str:
+    return f"{nic}/effectiveRouteTable"
+
+
+def _untold(of: str) -> Hop:
+    """Azure was asked, and its answer does not tell where a destination goes."""
+    return Hop(UNKNOWN, reasons=("next-hop-unresolved",), gap=f"effective-routes {of}")
+
+
+def _contested(candidates: list[_Candidate], nic: str) -> Iterator[_Candidate]:
+    """Effective routes, of which no two in force may send one prefix two ways: where neither is known to go before the
+    other, where it goes is not known."""
+    alike: dict[AddressSet, list[_Candidate]] = {}
+    for c in candidates:
+        alike.setdefault(c.addresses, []).append(c)
+    for same in alike.values():
+        for c in same:
+            rivals = (o for o in same if o.rank == c.rank or _NOT_TOLD in (o.rank, c.rank))
+            yield replace(c, hop=_untold(nic)) if any(o.hop != c.hop for o in rivals) else c
+
+
+def _doubt_row(part: RoutePart, vague: Iterable[EffectiveRoute], nic: str) -> RoutePart:
+    """Any destination may be in a row that names none, unless it would go the same way."""
+    if part.hop.kind == UNKNOWN or all(_leaving(hop_of(r.hop_type, r.hop_ips)) == part.hop for r in vague):
+        return part
+    hop = Hop(UNKNOWN, reasons=("malformed-document",), gap=not_known("", _table_of(nic)))
+    return replace(part, hop=hop, id=_table_of(nic))
+
+
+def _agreed(one: RouteView, other: RouteView, subnet: Subnet, bits: int) -> RouteView:
+    """What two answers for NICs of one subnet both say; the rest is not known."""
+    internet = one.internet | other.internet
+    parts = [
+        replace(a, addresses=a.addresses & b.addresses)
+        for a, b in product(one.parts, other.parts)
+        if a.hop == b.hop and a.addresses & b.addresses
+    ]
+    if rest := internet - AddressSet.union((p.addresses for p in parts), bits):
+        parts.append(RoutePart(rest, _untold(subnet.id), subnet.id, "effective routes that differ"))
+    definite = one.vnet_tag.definite & other.vnet_tag.definite
+    held = (one.vnet_tag.definite, one.vnet_tag.possible, other.vnet_tag.definite, other.vnet_tag.possible)
+    return replace(
+        one,
+        parts=tuple(parts),
+        internet=internet,
+        vnet_tag=VnetTag(definite, AddressSet.union(held, bits) - definite),
+        differs=True,
+        gaps=tuple(dict.fromkeys(p.hop.gap for p in parts if p.hop.gap)),
+    )
 
 
 def _differ(static: Iterable[RoutePart], answered: Iterable[RoutePart], bits: int) -> bool:

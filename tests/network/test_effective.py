@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
-from tests.arm import Json, effective_route, route, rule, rule_id
+from auditor.model.finding import Finding
+from tests.arm import Json, effective_route, nic_of, route, rule, rule_id
 from tests.network.test_routes import Gatewayed
 from tests.network.world import (
     DEFAULT,
@@ -14,6 +17,7 @@ from tests.network.world import (
     THROUGH,
     HubSpoke,
     Lone,
+    World,
     allow_25,
     attach,
     deciders,
@@ -368,3 +372,104 @@ def test_effective_ipv6_routes():
         nic = next(d for d in world.subscription.documents if d["id"].endswith("dual-nic"))
         world.tenant.effective_routes(nic, *SYSTEM, *rows)
         assert not wrong(world.findings()["dual"], **DIRECT, ipv6=ipv6)
+
+
+# ---- routes: answers that contradict each other or themselves
+
+
+def answered(world: World, rows: Mapping[str, Json]) -> dict[str, Finding]:
+    """The findings where each of these NICs has one row to the Internet or to nowhere in its answer."""
+    for nic, row in rows.items():
+        world.tenant.effective_routes(nic, SYSTEM[0], row)
+    return world.findings()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_nic_has_its_own_answer(order):
+    """What Azure says of a NIC decides for it, whatever it says of a neighbour and whichever was read first; where its
+    answers differ, a NIC of the subnet that was not asked has none."""
+    world = Lone()
+    asked = [nic_of(world.neighbour(f"asked{n}", f"10.1.0.2{n}")) for n in (1, 2)]
+    rows = {asked[0]: SYSTEM[1], asked[1]: effective_route("User", DEFAULT, "None")}
+    found = answered(world, dict([*rows.items()][::order]))
+    assert not wrong(found["asked1"], **DIRECT, gaps=())
+    assert deciders(found["asked1"], "route") == [("direct", f"{asked[0]}/effectiveRouteTable")]
+    assert not wrong(found["asked2"], smtp="blocked", decided_by="route", gaps=())
+    assert deciders(found["asked2"], "route") == [("deny", f"{asked[1]}/effectiveRouteTable")]
+    assert not wrong(found["app01"], smtp="unknown", decided_by="visibility", confidence="low")
+    assert {"effective-differs", "next-hop-unresolved"} <= {*found["app01"].reasons}
+    assert found["app01"].gaps == (f"effective-routes {world.app['id']}",)
+
+
+def test_answers_that_agree_in_part():
+    """Where the answers for a subnet agree on some destinations, these are known for all its NICs."""
+    world = Lone()
+    asked = [nic_of(world.neighbour(f"asked{n}", f"10.1.0.2{n}")) for n in (1, 2)]
+    world.tenant.effective_routes(asked[0], *SYSTEM, effective_route("User", EXCHANGE, "None"))
+    world.tenant.effective_routes(asked[1], *SYSTEM, effective_route("User", "40.92.0.0/16", "None"))
+    world.guard(rule("no", 100, "Deny", "40.93.0.0/16"))
+    found = world.finding()
+    assert not wrong(found, smtp="restricted", decided_by="nic-nsg", allowed_to=(f"Internet except {EXCHANGE}",))
+
+
+@pytest.mark.parametrize("source", [None, "Unknown"])
+def test_a_row_to_none_of_no_source(source):
+    """§1.1: only the system's own rows to None are noise; a row that does not say it is the system's counts."""
+    world = Lone()
+    world.tenant.effective_routes(world.nic, *SYSTEM, effective_route("Default", EXCHANGE, "None") | {"source": source})
+    found = world.finding()
+    assert not wrong(found, smtp="restricted", decided_by="route", allowed_to=(f"Internet except {EXCHANGE}",))
+    assert ("deny", f"{world.nic['id']}/effectiveRouteTable") in deciders(found, "route")
+
+
+@pytest.mark.parametrize("prefixes", [None, []])
+def test_a_row_without_prefixes(prefixes):
+    """A row in force that names no destinations may take any of them, where it leads elsewhere."""
+    for hop, cells in (("None", {"smtp": "unknown", "decided_by": "visibility"}), ("Internet", DIRECT)):
+        world = Lone()
+        row = effective_route("User", DEFAULT, hop) | {"addressPrefix": prefixes}
+        world.tenant.effective_routes(world.nic, *SYSTEM, row)
+        found = world.finding()
+        assert not wrong(found, **cells)
+        assert ("malformed-document" in found.reasons) == (hop == "None")
+
+
+def test_an_answer_of_lost_routes_alone():
+    """One route for each destination is in force: an answer where none is tells nothing, and is no leave to guess."""
+    world = Lone()
+    world.tenant.effective_routes(world.nic, effective_route("Default", DEFAULT, "Internet", state="Invalid"))
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", confidence="low")
+    assert found.gaps == (f"effective-routes {world.nic['id']}",)
+
+
+def test_an_empty_answer():
+    """An answer without any row says nothing; the configuration does."""
+    world = Lone()
+    world.tenant.effective_routes(world.nic)
+    found = world.finding()
+    assert not wrong(found, **DIRECT)
+    assert "effective-routes-used" not in found.reasons
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_rows_in_force_for_one_prefix(order):
+    """Two user rows for one prefix contradict each other: neither decides, whichever comes first."""
+    world = HubSpoke(allow_25())
+    rows = [*to_firewall(DEFAULT), effective_route("User", DEFAULT, "None")][::order]
+    world.tenant.effective_routes(world.nic, *rows)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", confidence="low")
+    assert found.gaps == (f"effective-routes {world.nic['id']}",)
+
+
+@pytest.mark.parametrize("hop", ["VnetLocal", "VirtualNetwork"])
+def test_a_system_default_route_that_stays(hop):
+    """§1.4: what keeps every public destination in the virtual network leaves no way out, and it is the route that
+    decides so, not a rule."""
+    world = Lone()
+    world.guard()
+    world.tenant.effective_routes(world.nic, effective_route("Default", DEFAULT, hop))
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", decided_by="route", rules="allow", path="none")
+    assert deciders(found, "route") == [("deny", f"{world.nic['id']}/effectiveRouteTable")]
