@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from auditor.decode.wire import Priority, Ref, Wire, both, reader, ref
+from auditor.decode.wire import Priority, Ref, Wire, both, is_network, reader, ref
 from auditor.model import resources as r
 from auditor.model.ids import key, name_of, subscription_of
 
@@ -201,9 +201,23 @@ class EffectiveNsgAnswer(Wire):
     value: list[EffectiveNsgWire]
 
 
+def spread(said: tuple[str, ...], expanded: list[str] | None) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """The addresses of an effective rule, and what Azure makes of those that are none in themselves: what it expanded
+    stands for the tags and groups among them, never for a prefix beside these."""
+    prefixes = tuple(dict.fromkeys(expanded or ()))
+    if not said:
+        return prefixes, {}
+    names = [text.lower() for text in said if text != "*" and not is_network(text)]
+    return tuple(dict.fromkeys(said)), dict.fromkeys(names, prefixes) if prefixes else {}
+
+
 def effective_rule(w: EffectiveRuleWire, nsg_id: str) -> r.Rule:
-    destinations = both(w.destination_address_prefix, w.destination_address_prefixes)
-    expanded = tuple(w.expanded_destination_address_prefix or ())
+    sources, sources_of = spread(
+        both(w.source_address_prefix, w.source_address_prefixes), w.expanded_source_address_prefix
+    )
+    destinations, destinations_of = spread(
+        both(w.destination_address_prefix, w.destination_address_prefixes), w.expanded_destination_address_prefix
+    )
     return r.Rule(
         id=f"{nsg_id}/{w.name}",
         name=name_of(w.name),
@@ -213,17 +227,22 @@ def effective_rule(w: EffectiveRuleWire, nsg_id: str) -> r.Rule:
         protocol="*" if w.protocol.lower() == "all" else w.protocol.lower(),
         source_ports=both(w.source_port_range, w.source_port_ranges),
         ports=both(w.destination_port_range, w.destination_port_ranges),
-        sources=both(w.source_address_prefix, w.source_address_prefixes),
-        destinations=tuple(dict.fromkeys(destinations)),
-        expanded={d.lower(): expanded for d in destinations} if expanded else {},
+        sources=sources,
+        destinations=destinations,
+        expanded=destinations_of,
+        expanded_sources=sources_of,
     )
+
+
+_GATES = {(True, False): "nic-nsg", (False, True): "subnet-nsg"}
 
 
 def effective_nsgs(w: EffectiveNsgAnswer, t: r.Tenant) -> None:
     groups = []
     for x in w.value:
         where = x.association or Association()
-        gate = "admin-rule" if where.network_manager else "subnet-nsg" if where.subnet else "nic-nsg"
+        on = (bool(where.network_interface), bool(where.subnet))
+        gate = "admin-rule" if where.network_manager else _GATES.get(on, "")
         nsg_id = ref(x.network_security_group) or ref(where.network_manager)
         rules = sorted((effective_rule(e, nsg_id) for e in x.effective_security_rules or ()), key=lambda e: e.priority)
         groups.append(r.EffectiveNsg(gate, r.Nsg(nsg_id, tuple(rules))))

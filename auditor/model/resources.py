@@ -112,7 +112,10 @@ class Rule(Struct, frozen=True):
     destinations: tuple[str, ...]
     source_groups: tuple[str, ...] = ()
     destination_groups: tuple[str, ...] = ()
-    expanded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tag -> prefixes, from effective rules
+    # Of effective rules: what Azure makes of the tags among the destinations and the sources, in lower case.
+    expanded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    expanded_sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()  # what would have to be known besides to tell whether it holds
 
 
 class Nsg(Struct, frozen=True):
@@ -121,7 +124,7 @@ class Nsg(Struct, frozen=True):
 
 
 class EffectiveNsg(Struct, frozen=True):
-    """One NSG of a NIC as Azure applies it; `gate` is nic-nsg, subnet-nsg or admin-rule."""
+    """One NSG of a NIC as Azure applies it; `gate` is nic-nsg, subnet-nsg or admin-rule, "" where Azure did not say."""
 
     gate: str
     nsg: Nsg

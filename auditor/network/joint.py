@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from auditor.model.addresses import EMPTY, V4, AddressSet
 from auditor.model.finding import Step
 from auditor.model.ids import key, name_of, subscription_of
-from auditor.model.resources import IpConfiguration, Nic, Rule, Subnet, Tenant
+from auditor.model.resources import EffectiveNsg, IpConfiguration, Nic, Rule, Subnet, Tenant
 from auditor.network.firewall import FirewallRules
 from auditor.network.gates import BLOCKED, OPEN, RESTRICTED, UNKNOWN, Gate, Slice, headline, settle, via
 from auditor.network.hop import APPLIANCE, FIREWALL
@@ -25,6 +25,8 @@ from auditor.network.ways import DIRECT, Way
 
 _MOST_SHOWN = 24  # prefixes shown of a set before "…"
 _NO_GROUPS: frozenset[str] = frozenset()
+_NSG_GATES = ("nic-nsg", "subnet-nsg")
+_FIRST_DEFAULT, _LAST = 65000, 65500  # priorities of the default rules of an NSG
 # An appliance whose own subnet routes to itself sends its own packets round in a circle.
 _LOOP = Way("none", "none", blocked="route", reasons=("routing-loop",))
 
@@ -255,31 +257,55 @@ class Joint:
             found["subnet-nsg"] = (None, "")
         elif place.nsg_id:
             found["subnet-nsg"] = (place.nsg, place.nsg_id)
-        if self.bits == V4:
-            found.update(self._effective())
+        found.update(self._effective())
         return [(gate, *found[gate]) for gate in ("admin-rule", "nic-nsg", "subnet-nsg") if gate in found]
 
     def _effective(self) -> dict[str, tuple[LineList | None, str]]:
         """What Azure answered for this NIC, by gate. An empty list says nothing: every NSG has its default rules."""
         answers: dict[str, dict[str, dict[str, Rule]]] = {}
+        adrift: dict[str, tuple[LineList | None, str]] = {}  # NSGs that may be at either gate
         for answer in self.tenant.effective_nsgs.get(key(self.nic.id), ()):
-            if answer.nsg.rules:
-                rules = answers.setdefault(answer.gate, {}).setdefault(answer.nsg.id, {})
-                rules.update({rule.id: rule for rule in answer.nsg.rules})
+            gates = self._gates_of(answer)
+            if not gates:
+                adrift |= dict.fromkeys(_NSG_GATES, (None, answer.nsg.id))
+            for gate in gates if answer.nsg.rules else ():
+                held = answers.setdefault(gate, {}).setdefault(answer.nsg.id, {})
+                held.update({rule.id: rule for rule in answer.nsg.rules})
         found: dict[str, tuple[LineList | None, str]] = {}
         for gate, groups in answers.items():
             self.note("effective-rules-used")
+            of = next(iter(groups))
+            rules = [rule for group in groups.values() for rule in group.values()]
+            worded = sorted(self._for_family(gate, of, rules), key=lambda rule: rule.priority)
             if gate == "admin-rule":
-                everyone = sorted((r for rules in groups.values() for r in rules.values()), key=lambda r: r.priority)
-                found[gate] = (admin(everyone, self.shared.tags, self.bits), next(iter(groups)))
-                continue
-            lists = {
-                group: nsg(sorted(rules.values(), key=lambda r: r.priority), self.shared.tags, self.bits)
-                for group, rules in groups.items()
-            }
-            speaking = [group for group, lines in lists.items() if lines] or list(lists)
-            found[gate] = (lists[speaking[0]] if len(speaking) == 1 else None, speaking[0])
-        return found
+                found[gate] = (admin(worded, self.shared.tags, self.bits), of)
+            else:
+                told = len(groups) == 1 and any(map(_is_last, rules))
+                found[gate] = (nsg(worded, self.shared.tags, self.bits) if told else None, of)
+        return found | adrift
+
+    def _gates_of(self, answer: EffectiveNsg) -> tuple[str, ...]:
+        """The gates that an answer is for: where Azure did not say, those of the NSG it names, if there are any."""
+        if answer.gate:
+            return (answer.gate,)
+        named = zip(_NSG_GATES, (self.nic.nsg, self.place.nsg_id), strict=True)
+        return tuple(gate for gate, nsg_id in named if nsg_id and key(nsg_id) == key(answer.nsg.id))
+
+    def _for_family(self, gate: str, of: str, rules: list[Rule]) -> Iterator[Rule]:
+        """Effective rules as they are for the family at hand.
+
+        Azure spells out `*` as 0.0.0.0/0 and tags by their IPv4 prefixes, so that for IPv6 a rule holds what it is
+        written with; of one that was not read that is not known.
+        """
+        if self.bits == V4:
+            yield from rules
+            return
+        group = self.tenant.nsgs.get(key(of))
+        written = self.tenant.admin_rules.get(key(self.place.vnet), ()) if gate == "admin-rule" else ()
+        twins = {(r.name.lower(), r.priority, r.outbound): r for r in (group.rules if group else written)}
+        for rule in rules:
+            twin = twins.get((rule.name.lower(), rule.priority, rule.outbound))
+            yield _of_both_families(rule) if twin is None else replace(twin, id=rule.id, access=rule.access)
 
     def _rule_notes(
         self,
@@ -535,6 +561,24 @@ class Joint:
         if len(missing.spans) < len(allowed.spans):
             return (f"Internet except {' '.join(_first(missing, most))}", *names)
         return (*_first(allowed, most), *names)
+
+
+def _is_last(rule: Rule) -> bool:
+    """Whether this is the default rule that every NSG ends in: a list without it is not the whole list."""
+    return rule.outbound is True and rule.priority == _LAST and rule.access == "deny"
+
+
+def _is_v4(text: str) -> bool:
+    return text[:1].isdigit() and ":" not in text
+
+
+def _of_both_families(rule: Rule) -> Rule:
+    """An effective rule that may be for IPv6, too: default ones are, of others their IPv4 prefixes do not tell."""
+    if not any(_is_v4(text) for text in (*rule.sources, *rule.destinations)):
+        return rule
+    sources, destinations = (tuple("*" if _is_v4(t) else t for t in ts) for ts in (rule.sources, rule.destinations))
+    doubts = () if rule.priority >= _FIRST_DEFAULT else (f"addressFamily {rule.id}",)
+    return replace(rule, sources=sources, destinations=destinations, expanded={}, expanded_sources={}, doubts=doubts)
 
 
 def _past(own: str, part: RoutePart, way: Way) -> Way:

@@ -339,6 +339,7 @@ _REASONS = {
     "networkGroups": "rules-unknown",
     "networkManagers": "rules-unknown",
     "sourceAddress": "rules-unknown",
+    "addressFamily": "rules-unknown",
     "sourcePorts": "source-port-rule",
     "ipGroups": "ip-group-not-seen",
     "firewallPolicies": "parent-policy-not-seen",

@@ -7,6 +7,7 @@ admin rules in Azure Virtual Network Manager", "Using network groups with securi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet
 from auditor.model.ids import key
@@ -69,6 +70,7 @@ def _lines(rules: Iterable[Rule], tags: Tags, bits: int, accesses: Mapping[str, 
 
 def _doubts(rule: Rule, accesses: Mapping[str, str], port: bool | None) -> Iterator[str]:
     """What of a rule cannot be understood, so that it may hold or not."""
+    yield from rule.doubts
     if rule.access not in accesses:
         yield f"malformed access={rule.access!r} {rule.id}"
     if rule.outbound is None:
@@ -137,9 +139,10 @@ def _sources(rule: Rule, tags: Tags, bits: int) -> tuple[AddressSet | None, Addr
     """
     found = maybe = EMPTY[bits]
     unseen = []
-    for text in rule.sources or (() if rule.source_groups else ("*",)):
-        if text.lower() == "virtualnetwork":
-            return None, EMPTY[bits], ()
+    said = rule.sources or (() if rule.source_groups else ("*",))
+    if any(text.lower() == "virtualnetwork" for text in said):
+        return None, EMPTY[bits], ()
+    for text in chain.from_iterable(rule.expanded_sources.get(t.lower(), (t,)) for t in said):
         if _is_group(text):
             unseen.append(f"networkGroups {text}")
             maybe = EVERYTHING[bits]

@@ -39,7 +39,7 @@ def excerpt() -> Excerpt:
 
 def is_tag(text: str) -> bool:
     """Whether address text names a service tag rather than addresses."""
-    return text[:1].isalpha() and ":" not in text
+    return text[:1].isalpha() and ":" not in text and "/" not in text
 
 
 class Tags:

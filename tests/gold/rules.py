@@ -253,7 +253,7 @@ def security_group_view(case: Case) -> list[str]:
         theirs = _read((associations.get(f"{where}Association") or {}).get("securityRules", ()))
         found += _same_rules(f"rules of the {where}", facts(_rules(case, nsg_id)) - default, theirs)
     effective = associations["effectiveSecurityRules"]
-    theirs = facts(_effective([{"effectiveSecurityRules": effective}])["nic-nsg"])
+    theirs = facts(_effective([{"effectiveSecurityRules": effective}])[""])
     return [*found, *_same_rules("effective rules", ours, theirs), *_same_tags(case, effective)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -17,7 +17,6 @@ from tests.network.world import (
     THROUGH,
     HubSpoke,
     Lone,
-    World,
     allow_25,
     attach,
     deciders,
@@ -377,7 +376,7 @@ def test_effective_ipv6_routes():
 # ---- routes: answers that contradict each other or themselves
 
 
-def answered(world: World, rows: Mapping[str, Json]) -> dict[str, Finding]:
+def answered(world: Lone, rows: Mapping[str, Json]) -> dict[str, Finding]:
     """The findings where each of these NICs has one row to the Internet or to nowhere in its answer."""
     for nic, row in rows.items():
         world.tenant.effective_routes(nic, SYSTEM[0], row)
@@ -473,3 +472,147 @@ def test_a_system_default_route_that_stays(hop):
     found = world.finding()
     assert not wrong(found, smtp="blocked", decided_by="route", rules="allow", path="none")
     assert deciders(found, "route") == [("deny", f"{world.nic['id']}/effectiveRouteTable")]
+
+
+# ---- rules: answers that are not whole, and what they leave out
+
+
+def of_nic(world: Lone, nsg: Json, tags: Mapping[str, Sequence[str]] = PRIVATE) -> Json:
+    """The one NSG in Azure's answer for the NIC."""
+    return world.tenant.effective_rules(world.nic, world.nic, nsg, tags)["value"][0]
+
+
+def two_guards() -> tuple[Lone, Json, Json]:
+    """The NIC's NSG denies mail and the subnet's allows it."""
+    world = Lone()
+    own = world.guard(rule("no", 100, "Deny"))
+    of_subnet = world.group.nsg("of-subnet", rule("yes", 100, "Allow"))
+    attach(world.app, networkSecurityGroup=of_subnet)
+    return world, own, of_subnet
+
+
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize("both", [False, True])
+def test_effective_rules_of_an_untold_place(both, upper):
+    """An answer that does not say whether it is of the NIC's NSG or the subnet's is of the one that it names, and takes
+    the place of no other."""
+    world, own, of_subnet = two_guards()
+    entry = of_nic(world, of_subnet)
+    entry["association"] |= {"subnet": {"id": world.app["id"]}}
+    if not both:
+        del entry["association"]
+    if upper:
+        entry["networkSecurityGroup"]["id"] = of_subnet["id"].upper()
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", decided_by="nic-nsg", rules_decided_by=rule_id(own, "no"))
+    assert "effective-rules-used" in found.reasons
+
+
+def test_effective_rules_of_an_nsg_of_no_place():
+    """An answer that says neither where it is from nor names an NSG of the NIC's leaves open what holds at either
+    gate."""
+    world = Lone()
+    world.guard(rule("yes", 100, "Allow"))
+    del of_nic(world, world.group.nsg("stranger", rule("no", 100, "Deny")))["association"]
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", rules="unknown", decided_by="visibility", confidence="low")
+    assert {"nsg-not-seen", "rules-unknown"} <= {*found.reasons}
+
+
+@pytest.mark.parametrize("kept", ["inbound", "custom", "allowing"])
+def test_effective_rules_that_end_early(kept):
+    """§4.1: an NSG ends in DenyAllOutBound: a list without it lacks rules, and what these say is not known."""
+    world = Lone()
+    nsg = world.guard(rule("yes", 100, "Allow", "10.0.0.0/8", "*"))
+    entry = of_nic(world, nsg)
+    keeps = {
+        "inbound": lambda row: row["direction"] == "Inbound",
+        "custom": lambda row: row["name"] == "securityRules/yes",
+        "allowing": lambda row: row["access"] == "Allow",
+    }
+    entry["effectiveSecurityRules"] = [*filter(keeps[kept], entry["effectiveSecurityRules"])]
+    found = world.finding()
+    assert not wrong(
+        found, smtp="unknown", rules="unknown", decided_by="visibility", rules_decided_by=nsg["id"], confidence="low"
+    )
+
+
+def test_a_prefix_beside_a_tag():
+    """What Azure expands is the tag; a prefix beside it in the rule holds what it holds."""
+    world = Lone()
+    nsg = world.guard(rule("no", 100, "Deny", [EXCHANGE, "VirtualNetwork"]))
+    of_nic(world, nsg, {"VirtualNetwork": ["10.1.0.0/16"]})
+    assert not wrong(
+        world.finding(),
+        smtp="restricted",
+        decided_by="nic-nsg",
+        rules_decided_by=rule_id(nsg, "no"),
+        allowed_to=(f"Internet except {EXCHANGE}",),
+    )
+
+
+@pytest.mark.parametrize("named", [[], ["asg-mail"]], ids=["no-text", "a-name"])
+@pytest.mark.parametrize(
+    ("expanded", "smtp"),
+    [(["10.1.0.4/32"], "blocked"), (["10.1.0.77/32"], "open"), (["zz/0"], "unknown"), ([], "unknown")],
+    ids=["holds-it", "holds-another", "odd", "nothing"],
+)
+def test_expanded_sources(named, expanded, smtp):
+    """What Azure expands a source to tells whether the rule is for the NIC; where it tells nothing, it may be."""
+    world = Lone()
+    nsg = world.guard(rule("no", 100, "Deny"))
+    row = of_nic(world, nsg)["effectiveSecurityRules"][0]
+    row |= {
+        "sourceAddressPrefix": named[0] if named else None,
+        "sourceAddressPrefixes": named,
+        "expandedSourceAddressPrefix": expanded,
+    }
+    assert not wrong(world.finding(), smtp="open" if named and not expanded else smtp)
+
+
+# ---- rules: IPv6
+
+
+def dual(world: Lone) -> None:
+    """Give the NIC an IPv6 configuration with a public address."""
+    world.vnet["properties"]["addressSpace"]["addressPrefixes"].append("fd00:1::/48")
+    six = world.group.nic(
+        "six", world.app, "10.1.0.99", ipv6="fd00:1::4", ipv6_public_ip=world.group.public_ip("six", "2603:1000::4")
+    )
+    world.nic["properties"]["ipConfigurations"].append(six["properties"]["ipConfigurations"][1])
+    world.subscription.drop(six)
+
+
+@pytest.mark.parametrize(
+    ("written", "answered", "ipv6"),
+    [
+        pytest.param(rule("no", 100, "Deny", "*"), None, "blocked", id="deny-all"),
+        pytest.param(rule("no", 100, "Deny", DEFAULT), None, "open", id="deny-ipv4"),
+        pytest.param(rule("no", 100, "Deny", "2000::/3"), None, "blocked", id="deny-ipv6"),
+        pytest.param(rule("yes", 100, "Allow"), rule("no", 90, "Deny", "*"), "unknown", id="a-rule-not-read"),
+        pytest.param(rule("yes", 100, "Allow"), rule("no", 90, "Deny", "Internet"), "unknown", id="a-tag-not-read"),
+        pytest.param(rule("no", 100, "Deny", "*"), rule("yes", 90, "Allow", "10.0.0.0/8"), "open", id="the-rule-gone"),
+    ],
+)
+def test_effective_rules_for_ipv6(written, answered, ipv6):
+    """§1.8: Azure words `*` as 0.0.0.0/0 in its answer: for IPv6 its rules hold what they are written with, and one
+    that was not read may hold anything."""
+    world = Lone()
+    dual(world)
+    nsg = world.guard(written)
+    shown = {**nsg, "properties": {**nsg["properties"], "securityRules": [answered]}} if answered else nsg
+    of_nic(world, shown)
+    assert not wrong(world.finding(), ipv6=ipv6)
+
+
+def test_effective_admin_rules_for_ipv6():
+    """A security admin rule that only the answer shows may be for IPv6, too: it is no bypass for certain."""
+    world = Lone()
+    dual(world)
+    entry = of_nic(world, world.group.nsg("admin", rule("no-mail", 10, "Deny", "*")))
+    del entry["networkSecurityGroup"]
+    manager = world.group.id_of("Microsoft.Network/networkManagers", "avnm")
+    entry["association"] = {"networkManager": {"id": manager}}
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", decided_by="admin-rule", ipv6="unknown")
+    assert "ipv6-bypass" not in found.reasons
