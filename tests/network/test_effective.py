@@ -479,7 +479,8 @@ def test_a_system_default_route_that_stays(hop):
 
 def of_nic(world: Lone, nsg: Json, tags: Mapping[str, Sequence[str]] = PRIVATE) -> Json:
     """The one NSG in Azure's answer for the NIC."""
-    return world.tenant.effective_rules(world.nic, world.nic, nsg, tags)["value"][0]
+    entry: Json = world.tenant.effective_rules(world.nic, world.nic, nsg, tags)["value"][0]
+    return entry
 
 
 def two_guards() -> tuple[Lone, Json, Json]:
