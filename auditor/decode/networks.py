@@ -44,12 +44,13 @@ class NicWire(Wire):
     properties: NicProperties
 
 
-def ip_configuration(w: IpConfigurationWire, only: bool) -> r.IpConfiguration:
+def ip_configuration(w: IpConfigurationWire, untold: bool) -> r.IpConfiguration:
+    """`untold`: whether it is the primary one where it does not say."""
     p = w.properties
     private = p.private_ip_address or ""
     return r.IpConfiguration(
         id=w.id,
-        primary=only if p.primary is None else p.primary,
+        primary=untold if p.primary is None else p.primary,
         version=_version(private, p.private_ip_address_version),
         private_ip=private,
         subnet=p.subnet.id,
@@ -74,14 +75,15 @@ def _version(private: str, said: str | None) -> int:
 def nic(w: NicWire, t: r.Tenant) -> None:
     p = w.properties
     configurations = p.ip_configurations
+    untold = not any(c.properties.primary for c in configurations)
     t.nics.setdefault(
         key(w.id),
         r.Nic(
             id=w.id,
-            configurations=tuple(ip_configuration(c, len(configurations) == 1) for c in configurations),
+            configurations=tuple(ip_configuration(c, untold) for c in configurations),
             primary=p.primary is not False,
             nsg=ref(p.network_security_group),
-            forwarding=bool(p.enable_ip_forwarding),
+            forwarding=p.enable_ip_forwarding is not False,
             default_outbound=p.default_outbound_connectivity_enabled,
             vm=ref(p.virtual_machine),
             allow_port_25_out=p.allow_port_25_out,

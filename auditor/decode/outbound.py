@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import field
 
 from auditor.decode.wire import Ref, Wire, both, reader, ref, refs
@@ -26,9 +27,10 @@ class PublicIpWire(Wire):
 
 def public_ip(w: PublicIpWire, t: r.Tenant) -> None:
     p = w.properties or PublicIpProperties()
-    standard = (w.sku.name or "").lower() != "basic" if w.sku else True
+    # One of no told SKU is none of the Standard ones, which take default outbound access away.
+    sku = (w.sku.name or "").lower() if w.sku else ""
     table = t.public_prefixes if "/publicipprefixes/" in w.id.lower() else t.public_ips
-    table.setdefault(key(w.id), r.PublicIp(w.id, p.ip_address or p.ip_prefix or "", standard))
+    table.setdefault(key(w.id), r.PublicIp(w.id, p.ip_address or p.ip_prefix or "", sku not in ("", "basic")))
 
 
 class NatProperties(Wire):
@@ -115,10 +117,14 @@ class LbProperties(Wire):
     outbound_rules: list[LbRuleWire] | None = None
 
 
+class LbSku(Wire):
+    name: str
+
+
 class LbWire(Wire):
     id: str
     properties: LbProperties
-    sku: Sku | None = None
+    sku: LbSku
 
 
 def frontend(w: FrontendWire) -> r.Frontend:
@@ -145,6 +151,8 @@ def pool(w: PoolWire) -> r.BackendPool:
 
 def lb_rule(w: LbRuleWire, outbound: bool) -> r.LoadBalancingRule:
     p = w.properties
+    if p.frontend_port is None and not outbound:
+        raise msgspec.ValidationError(f"load balancing rule {w.id} has no frontend port")
     return r.LoadBalancingRule(
         id=w.id,
         outbound=outbound,
@@ -162,7 +170,7 @@ def load_balancer(w: LbWire, t: r.Tenant) -> None:
         key(w.id),
         r.LoadBalancer(
             id=w.id,
-            standard=bool(w.sku) and (w.sku.name or "").lower() != "basic" if w.sku else False,
+            standard=w.sku.name.lower() != "basic",
             frontends=tuple(frontend(f) for f in p.frontend_ip_configurations or ()),
             pools=tuple(pool(b) for b in p.backend_address_pools or ()),
             rules=(

@@ -263,8 +263,10 @@ class TagsWire(Wire):
 
 
 def service_tags(w: TagsWire, t: r.Tenant) -> None:
+    """The tags with their prefixes; what a tag holds that comes without any is not known."""
     for x in w.values:
-        t.service_tags.setdefault(x.name.lower(), tuple(x.properties.address_prefixes or ()))
+        if x.properties.address_prefixes:
+            t.service_tags.setdefault(x.name.lower(), tuple(x.properties.address_prefixes))
 
 
 class AsgWire(Wire):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 from msgspec import field
 
 from auditor.decode.networks import AddressSpace, prefixes_of
-from auditor.decode.wire import Ref, Wire, networks, reader, ref, refs
+from auditor.decode.wire import Ref, Wire, networks, reader, ref, refs, some
 from auditor.model import resources as r
 from auditor.model.ids import key, parent_of
 
@@ -39,13 +40,16 @@ def vnet_of(configurations: list[GatewayIpConfiguration] | None) -> str:
 
 def gateway(w: GatewayWire, t: r.Tenant) -> None:
     p = w.properties
+    vnet = vnet_of(p.ip_configurations)
+    if not vnet:
+        raise msgspec.ValidationError(f"gateway {w.id} stands in no subnet")
     t.gateways.setdefault(
         key(w.id),
         r.Gateway(
             w.id,
-            vnet_of(p.ip_configurations),
+            vnet,
             (p.gateway_type or "").lower(),
-            bool(p.enable_bgp),
+            p.enable_bgp is not False,
             ref(p.gateway_default_site),
         ),
     )
@@ -265,14 +269,14 @@ def connection_policy(w: ConnectionPolicyWire, t: r.Tenant) -> None:
 
 
 class HubRouteWire(Wire):
+    destination_type: str
+    destinations: list[str]
     name: str | None = None
-    destination_type: str | None = None
-    destinations: list[str] | None = None
     next_hop: str | None = None
 
 
 class HubRouteTableProperties(Wire):
-    routes: list[HubRouteWire] | None = None
+    routes: list[HubRouteWire]
     labels: list[str] | None = None
 
 
@@ -289,9 +293,12 @@ def hub_route_table(w: HubRouteTableWire, t: r.Tenant) -> None:
             parent_of(w.id),
             tuple(
                 r.HubRoute(
-                    x.name or "", (x.destination_type or "").lower(), tuple(x.destinations or ()), x.next_hop or ""
+                    x.name or "",
+                    x.destination_type.lower(),
+                    some(tuple(x.destinations), f"route {x.name} has no destination"),
+                    x.next_hop or "",
                 )
-                for x in w.properties.routes or ()
+                for x in w.properties.routes
             ),
             tuple(x.lower() for x in w.properties.labels or ()),
         ),
