@@ -24,8 +24,8 @@ class IpConfigurationProperties(Wire):
 
 
 class IpConfigurationWire(Wire):
+    id: str  # by which the public address of a scale set's instance is found
     properties: IpConfigurationProperties
-    id: str = ""
     name: str | None = None
 
 

@@ -111,8 +111,8 @@ class LbRuleWire(Wire):
 
 
 class LbProperties(Wire):
-    frontend_ip_configurations: list[FrontendWire] | None = field(default=None, name="frontendIPConfigurations")
-    backend_address_pools: list[PoolWire] | None = None
+    backend_address_pools: list[PoolWire]
+    frontend_ip_configurations: list[FrontendWire] = field(name="frontendIPConfigurations")
     load_balancing_rules: list[LbRuleWire] | None = None
     outbound_rules: list[LbRuleWire] | None = None
 
@@ -129,6 +129,8 @@ class LbWire(Wire):
 
 def frontend(w: FrontendWire) -> r.Frontend:
     p = w.properties
+    if not (p.subnet or p.public_ip_address or p.public_ip_prefix):
+        raise msgspec.ValidationError(f"frontend {w.id} is neither public nor in a subnet")
     return r.Frontend(
         w.id,
         p.private_ip_address or "",
@@ -171,8 +173,8 @@ def load_balancer(w: LbWire, t: r.Tenant) -> None:
         r.LoadBalancer(
             id=w.id,
             standard=w.sku.name.lower() != "basic",
-            frontends=tuple(frontend(f) for f in p.frontend_ip_configurations or ()),
-            pools=tuple(pool(b) for b in p.backend_address_pools or ()),
+            frontends=tuple(frontend(f) for f in p.frontend_ip_configurations),
+            pools=tuple(pool(b) for b in p.backend_address_pools),
             rules=(
                 *(lb_rule(x, False) for x in p.load_balancing_rules or ()),
                 *(lb_rule(x, True) for x in p.outbound_rules or ()),

@@ -129,8 +129,13 @@ class AdminAnswer(Wire):
     value: list[AdminRuleWire]
 
 
+def or_any(values: Iterable[str] | None) -> tuple[str, ...]:
+    """An empty list of a security admin rule means any; of one that is not there nothing is known."""
+    return () if values is None else tuple(values) or ("*",)
+
+
 def items(values: list[AdminItem] | None) -> tuple[str, ...]:
-    return tuple(v.address_prefix or "" for v in values or ()) or ("*",)
+    return or_any(None if values is None else [v.address_prefix or "" for v in values])
 
 
 def admin_rules(w: AdminAnswer, t: r.Tenant) -> None:
@@ -143,7 +148,7 @@ def admin_rules(w: AdminAnswer, t: r.Tenant) -> None:
             outbound=_OUTBOUND.get(x.properties.direction.lower()),
             protocol=x.properties.protocol.lower(),
             source_ports=tuple(x.properties.source_port_ranges or ("*",)),
-            ports=tuple(x.properties.destination_port_ranges or ("*",)),
+            ports=or_any(x.properties.destination_port_ranges),
             sources=items(x.properties.sources),
             destinations=items(x.properties.destinations),
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.arm import Json, part, pool_of, ref, route, rule, subnet, subnet_of
+from tests.arm import Json, admin_rule, part, pool_of, ref, route, rule, subnet, subnet_of
 from tests.network.test_wan import Spoke
 from tests.network.world import DEFAULT, HubSpoke, Lone, wrong
 
@@ -135,7 +135,54 @@ def test_a_rule_without_a_frontend_port():
     assert broken(world, balancer)
 
 
+@pytest.mark.parametrize("part_of", ["frontendIPConfigurations", "backendAddressPools", "publicIPAddress"])
+def test_a_load_balancer_that_leaves_out(part_of):
+    """§5.1: one that does not tell its frontends, their addresses or its pools is not read: its NICs may leave by it."""
+    world = Lone({"default_outbound": False})
+    balancer = world.group.load_balancer("lb", world.group.public_ip("p", "203.0.113.1"), outbound="All")
+    first = world.nic["properties"]["ipConfigurations"][0]
+    first["properties"]["loadBalancerBackendAddressPools"] = [ref(pool_of(balancer))]
+    world.tenant.documents()
+    within = balancer["properties"]
+    if part_of == "publicIPAddress":
+        within = within["frontendIPConfigurations"][0]["properties"]
+    del within[part_of]
+    found = world.finding()
+    assert not wrong(found, **UNKNOWN, path="unknown")
+    assert found.gaps == (f"loadBalancers {balancer['id']}",)
+    assert broken(world, balancer)
+
+
+# ---- security admin rules
+
+
+@pytest.mark.parametrize("field", ["sources", "destinations", "destinationPortRanges"])
+@pytest.mark.parametrize(("left", "smtp"), [(None, "unknown"), ([], "blocked")], ids=["not-there", "empty"])
+def test_an_admin_rule_that_does_not_tell_for_whom(field, left, smtp):
+    """§4.5: an empty list of a security admin rule means any; one that is not there may mean any or not."""
+    world = Lone()
+    answer = world.tenant.admin_rules(world.vnet, admin_rule("no", 10, "Deny"))
+    answer["value"][0]["properties"][field] = left
+    found = world.finding()
+    assert not wrong(found, smtp=smtp, rules="deny" if smtp == "blocked" else "unknown")
+    assert ("malformed-document" in found.reasons) == (smtp == "unknown")
+
+
 # ---- NICs
+
+
+def test_a_configuration_without_an_id():
+    """§7: the public address of a scale set's instance is found by the id of its configuration: without one, nobody
+    knows of its way out."""
+    world = Lone({"default_outbound": False})
+    scale_set = world.group.scale_set("web", "Uniform")
+    world.group.instance(scale_set, 0, world.app, "10.1.0.9")
+    nic = next(d for d in world.subscription.documents if "/virtualMachines/0/networkInterfaces/" in d["id"])
+    del nic["properties"]["ipConfigurations"][0]["id"]
+    found = world.finding("web_0")
+    assert not wrong(found, **UNKNOWN)
+    assert "nic-not-seen" in found.reasons
+    assert broken(world, nic)
 
 
 @pytest.mark.parametrize(("told", "smtp"), [(False, "blocked"), (None, "conditional"), (True, "conditional")])
