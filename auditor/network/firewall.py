@@ -22,7 +22,7 @@ from auditor.model.resources import (
     Tenant,
 )
 from auditor.network.lines import ALLOW, DENY, HOST, Line, LineList, holds_port, not_known
-from auditor.network.tags import Tags
+from auditor.network.tags import Tags, is_tag
 
 _GROUPS = "microsoft.network/firewallpolicies/rulecollectiongroups"
 
@@ -110,6 +110,7 @@ class FirewallRules:
             maybe_sources=EVERYTHING[V4] if unseen_sources else EMPTY[V4],
             conditions=(*(f"{field} {rule.id}" for field in rule.unknown_fields), *doubts),
             excerpt=self._tags.rests_on_excerpt(rule.destinations),
+            tags=tuple(filter(is_tag, rule.destinations)),
         )
 
     def _addresses(

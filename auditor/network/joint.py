@@ -122,6 +122,7 @@ class Joint:
         self.nothing = EMPTY[self.bits]
         self.reasons: list[str] = list(place.reasons)
         self.gaps: list[str] = list(place.view.gaps)
+        self.tags: list[str] = list(place.view.tags)  # service tags that what was met is written with
         self.steps: list[Step] = []
         self.inferred = False
         self.hosts: dict[str, tuple[str, ...]] = {}  # what each firewall lets through by name
@@ -345,7 +346,8 @@ class Joint:
             self.note(reason_of(text), gap=text)
 
     def _excerpt(self, ruling: Ruling) -> None:
-        """Say so where the shipped excerpt of service tags had to stand for the tenant's own list."""
+        """Keep the service tags of a list, and say so where the shipped excerpt had to stand for the tenant's own."""
+        self.tags += ruling.tags
         if ruling.excerpt:
             self.note("tag-excerpt")
             self.inferred = True
@@ -551,11 +553,11 @@ class Joint:
         """Destinations as a person reads them: a tag's name, prefixes, or everything but a few."""
         if names and not allowed:
             return names
-        tag = self.shared.tags.name_of(allowed)
+        tag = self.shared.tags.name_of(allowed, self.tags)
         if tag:
             return (tag, *names)
         missing = self.everything - allowed
-        but = self.shared.tags.name_of(missing)
+        but = self.shared.tags.name_of(missing, self.tags)
         if but:
             return (f"Internet except {but}", *names)
         if len(missing.spans) < len(allowed.spans):

@@ -64,6 +64,7 @@ class Line(Struct, frozen=True):
     conditions: tuple[str, ...] = ()
     source_ports: bool = False
     excerpt: bool = False  # a service tag of the shipped excerpt is among the destinations
+    tags: tuple[str, ...] = ()  # service tags among the destinations, as they are written
 
 
 class Part(Struct, frozen=True):
@@ -87,6 +88,7 @@ class Ruling(Struct, frozen=True, dict=True):
     bits: int = V4
     source_ports: bool = False  # a line that holds for some source ports only was met
     excerpt: bool = False  # a line that rests on the shipped excerpt of service tags was met
+    tags: tuple[str, ...] = ()  # service tags of the lines that were met
 
     @cached_property
     def _held(self) -> dict[str, AddressSet]:
@@ -186,11 +188,13 @@ class LineList:
         parts: list[Part] = []
         left: _Left = [(PUBLIC[self.bits], frozenset(), ())]
         source_ports = excerpt = False
+        tags: list[str] = []
         for line in self._lines:
             matches = _matches(line, source, groups)
             if matches is False:
                 continue
             excerpt |= line.excerpt
+            tags += line.tags
             if line.source_ports:
                 source_ports = True
                 if line.accesses == {DENY}:
@@ -206,7 +210,7 @@ class LineList:
             access = _settle(maybe, why, self._last)
             why = why if access in (UNKNOWN, NAMED) else ()
             parts.append(Part(addresses, access, "", "", why, maybe | {self._last}))
-        return Ruling(tuple(parts), self.bits, source_ports, excerpt)
+        return Ruling(tuple(parts), self.bits, source_ports, excerpt, tuple(tags))
 
     def _destinations(self, line: Line, vnet: VnetTag) -> tuple[AddressSet, AddressSet]:
         """What a line holds, and what it may hold besides."""
@@ -233,7 +237,7 @@ class AnyOrder(LineList):
         rulings = [order.decide(source, groups, vnet) for order in self._orders]
         parts = reduce(self._agreed, (ruling.parts for ruling in rulings))
         ports, excerpt = (any(getattr(r, name) for r in rulings) for name in ("source_ports", "excerpt"))
-        return Ruling(parts, self.bits, ports, excerpt)
+        return Ruling(parts, self.bits, ports, excerpt, tuple(tag for r in rulings for tag in r.tags))
 
     def _agreed(self, some: tuple[Part, ...], others: tuple[Part, ...]) -> tuple[Part, ...]:
         """The parts of two orders, laid over each other."""

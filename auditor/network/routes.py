@@ -51,6 +51,7 @@ class RouteView(Struct, frozen=True):
     effective: bool = False
     differs: bool = False  # Azure's own answer differs from the static derivation
     gaps: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()  # service tags that user routes are written with
 
 
 class _Candidate(Struct, frozen=True):
@@ -175,6 +176,7 @@ class Routes:
             effective=True,
             differs=_differ(static.parts, parts, bits),
             gaps=tuple(dict.fromkeys(p.hop.gap for p in parts if p.hop.gap)),
+            tags=tuple(dict.fromkeys((*static.tags, *(tag for row in rows for tag in row.tags)))),
         )
 
     def _derive(self, subnet: Subnet, bits: int) -> RouteView:
@@ -231,6 +233,7 @@ class Routes:
             internet,
             self._vnet_tag(user, remote, unresolved, bits, why),
             gaps=tuple(dict.fromkeys(p.hop.gap for p in parts if p.hop.gap)),
+            tags=tuple(filter(is_tag, (route.prefix for route in table.routes))) if table else (),
         )
 
     def _local(self, vnet: VirtualNetwork | None, table: RouteTable | None, bits: int) -> Iterator[_Candidate]:

@@ -122,6 +122,7 @@ def _line(rule: Rule, tags: Tags, bits: int, accesses: Mapping[str, str], doubts
         conditions=doubts,
         source_ports=all_ports(rule.source_ports) and not any_port(rule.source_ports),
         excerpt=tags.rests_on_excerpt(rule.destinations),
+        tags=tuple(filter(is_tag, rule.destinations)),
     )
 
 

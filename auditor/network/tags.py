@@ -1,10 +1,11 @@
 """Service tags as address sets.
 
-Sources: "Azure service tags overview", "Azure network security groups overview" (Azure platform considerations).
+Sources: "Azure service tags overview", "Azure network security groups overview" (Azure platform considerations), "Use
+Azure Firewall to protect Azure Virtual Desktop deployments" (addresses of the licence service).
 `Internet` means the public space (see `auditor.model.addresses`); `VirtualNetwork` depends on the subnet and is handled
 by the rules; the tags of the platform's own addresses are in no list and hold nothing public, `AzurePlatformLKM`
-excepted, which stands for servers on the Internet; every other tag comes from the tenant's own list or, where the
-snapshot has none, from the dated excerpt that ships with the tool.
+excepted, which stands for the servers of the licence service; every other tag comes from the tenant's own list or,
+where the snapshot has none, from the dated excerpt that ships with the tool.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from msgspec import Struct
 from auditor.model.addresses import EMPTY, EVERYTHING, PUBLIC, V4, AddressSet, parse
 from auditor.model.resources import Tenant
 
+# The servers of the licence service, kms.core.windows.net and azkms.core.windows.net: no page lists the tag itself, and
+# its rules are for these. Other clouds have others.
+_LICENCE = "azureplatformlkm"
+_LICENCE_SERVERS = ("23.102.135.246/32", "20.118.99.224/32", "40.83.235.53/32")
 # 168.63.129.16 and 169.254.169.254, which are no Internet destinations.
 _PLATFORM = frozenset(("azureloadbalancer", "azureplatformdns", "azureplatformimds"))
 
@@ -51,9 +56,9 @@ class Tags:
         """`spaces` are the prefixes of the tenant's virtual networks."""
         self._listed = listed
         self._spaces = tuple(spaces)
-        self._fall_back = {} if listed or cloud != "AzureCloud" else excerpt().tags
+        public = cloud == "AzureCloud"
+        self._fall_back = {**({} if listed else excerpt().tags), _LICENCE: _LICENCE_SERVERS} if public else {}
         self._sets: dict[tuple[str, int], AddressSet | None] = {}
-        self._names: dict[AddressSet, str] = {}
         self._own: dict[int, AddressSet] = {}
 
     @classmethod
@@ -74,8 +79,6 @@ class Tags:
         found = self._sets.get((text, bits), Ellipsis)
         if found is Ellipsis:
             found = self._sets[text, bits] = self._resolve(text.strip(), bits)
-            if found and is_tag(text):
-                self._names.setdefault(found & PUBLIC[bits], text)
         return found
 
     def _resolve(self, text: str, bits: int) -> AddressSet | None:
@@ -110,6 +113,9 @@ class Tags:
         except ValueError:  # a prefix that is none: the tag may hold anything
             return None
 
-    def name_of(self, addresses: AddressSet) -> str:
-        """The name of a resolved tag that is just this set of public addresses, or ""."""
-        return self._names.get(addresses, "")
+    def name_of(self, addresses: AddressSet, among: Iterable[str]) -> str:
+        """The one of these tags that is just this set of public addresses, the widest name first, or ""."""
+        bits = addresses.bits
+        found = ((tag, self.resolve(tag, bits)) for tag in among)
+        same = (tag for tag, held in found if held and held & PUBLIC[bits] == addresses)
+        return min(same, key=lambda tag: ("." in tag, tag.lower(), tag), default="")

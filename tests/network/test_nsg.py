@@ -185,12 +185,40 @@ def test_half_the_internet_is_shown_as_such():
 
 
 def test_the_licence_service_has_public_addresses():
-    """AzurePlatformLKM, the third tag of the platform's services, is in no list either but stands for addresses of the
-    Internet: a Deny of it leaves unknown which."""
+    """AzurePlatformLKM, the third tag of the platform's services, is in no list either but stands for servers on the
+    Internet: a Deny of it leaves the rest of it as it is."""
     world = Lone()
+    world.subscription.service_tags()
+    nsg = world.guard(rule("licence", 100, "Deny", "AzurePlatformLKM", "*"))
+    found = world.finding()
+    assert not wrong(found, smtp="restricted", decided_by="nic-nsg", rules_decided_by=rule_id(nsg, "licence"), gaps=())
+    assert found.allowed_to == ("Internet except AzurePlatformLKM",)
+    assert "tag-excerpt" in found.reasons
+    assert found.confidence == "medium"
+
+
+def test_the_licence_service_of_another_cloud():
+    """Where its servers are not known, a Deny of it leaves unknown which destinations it takes."""
+    world = Lone()
+    world.tenant.cloud = "AzureUSGovernment"
     world.subscription.service_tags()
     world.guard(rule("licence", 100, "Deny", "AzurePlatformLKM", "*"))
     assert not wrong(world.finding(), smtp="unknown", gaps=("serviceTags AzurePlatformLKM",))
+
+
+def test_a_tag_names_what_its_own_rules_let_out():
+    """Destinations go by the name of a tag that a rule on their way has, not of one that a stranger's rule has; of
+    several with the same addresses by the widest name."""
+    world = Lone()
+    world.subscription.service_tags({"Zz": [EXCHANGE], "Zz.WestEurope": [EXCHANGE]})
+    literal = (rule("mx", 100, "Allow", EXCHANGE), rule("no", 200, "Deny", "*"))
+    world.guard(*literal)
+    tagged = (rule("mx", 100, "Allow", "Zz.WestEurope"), rule("mx2", 101, "Allow", "Zz"), rule("no", 200, "Deny", "*"))
+    world.neighbour("aa", "10.1.0.77", nsg=world.group.nsg("aa", *tagged))
+    world.subscription.documents.reverse()
+    found = world.findings()
+    assert found["app01"].allowed_to == (EXCHANGE,)
+    assert found["aa"].allowed_to == ("Zz",)
 
 
 @pytest.mark.parametrize("access", ["Deny", "Allow"])
