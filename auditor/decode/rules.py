@@ -216,15 +216,22 @@ def spread(said: tuple[str, ...], expanded: list[str] | None) -> tuple[tuple[str
     return tuple(dict.fromkeys(said)), dict.fromkeys(names, prefixes) if prefixes else {}
 
 
+# Whom these hold is known without what Azure expands them to; any other name may be a group that the NIC is in.
+_TOLD_SOURCES = frozenset(("virtualnetwork", "internet", "azureloadbalancer"))
+
+
 def effective_rule(w: EffectiveRuleWire, nsg_id: str) -> r.Rule:
+    rule_id = f"{nsg_id}/{w.name}"
     sources, sources_of = spread(
         both(w.source_address_prefix, w.source_address_prefixes), w.expanded_source_address_prefix
     )
     destinations, destinations_of = spread(
         both(w.destination_address_prefix, w.destination_address_prefixes), w.expanded_destination_address_prefix
     )
+    names = [text for text in sources if text != "*" and not is_network(text) and text.lower() not in _TOLD_SOURCES]
+    untold = bool(names) and not sources_of
     return r.Rule(
-        id=f"{nsg_id}/{w.name}",
+        id=rule_id,
         name=name_of(w.name),
         priority=w.priority,
         access=w.access.lower(),
@@ -232,10 +239,11 @@ def effective_rule(w: EffectiveRuleWire, nsg_id: str) -> r.Rule:
         protocol="*" if w.protocol.lower() == "all" else w.protocol.lower(),
         source_ports=both(w.source_port_range, w.source_port_ranges),
         ports=both(w.destination_port_range, w.destination_port_ranges),
-        sources=sources,
+        sources=("*",) if untold else sources,
         destinations=destinations,
         expanded=destinations_of,
         expanded_sources=sources_of,
+        doubts=(f"sourceAddress {rule_id}",) if untold else (),
     )
 
 

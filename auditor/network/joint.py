@@ -265,17 +265,19 @@ class Joint:
         """What Azure answered for this NIC, by gate. An empty list says nothing: every NSG has its default rules."""
         answers: dict[str, dict[str, dict[str, Rule]]] = {}
         adrift: dict[str, tuple[LineList | None, str]] = {}  # NSGs that may be at either gate
+        spelt: dict[str, str] = {}
         for answer in self.tenant.effective_nsgs.get(key(self.nic.id), ()):
             gates = self._gates_of(answer)
             if not gates:
                 adrift |= dict.fromkeys(_NSG_GATES, (None, answer.nsg.id))
             for gate in gates if answer.nsg.rules else ():
-                held = answers.setdefault(gate, {}).setdefault(answer.nsg.id, {})
-                held.update({rule.id: rule for rule in answer.nsg.rules})
+                spelt.setdefault(key(answer.nsg.id), answer.nsg.id)
+                held = answers.setdefault(gate, {}).setdefault(key(answer.nsg.id), {})
+                held.update({key(rule.id): rule for rule in answer.nsg.rules})
         found: dict[str, tuple[LineList | None, str]] = {}
         for gate, groups in answers.items():
             self.note("effective-rules-used")
-            of = next(iter(groups))
+            of = spelt[next(iter(groups))]
             rules = [rule for group in groups.values() for rule in group.values()]
             worded = sorted(self._for_family(gate, of, rules), key=lambda rule: rule.priority)
             if gate == "admin-rule":
