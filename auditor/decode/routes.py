@@ -78,22 +78,28 @@ class EffectiveRouteAnswer(Wire):
     value: list[EffectiveRouteWire]
 
 
+def in_force(w: EffectiveRouteWire) -> str:
+    """The next hop of a row: where it does not say that it is in force, its state stands for what is not known."""
+    state = (w.state or "of no state").lower()
+    return w.next_hop_type.lower().replace(" ", "") if state == "active" else state
+
+
 def effective_routes(w: EffectiveRouteAnswer, t: r.Tenant) -> None:
-    """The rows in force. An empty answer says nothing; one whose rows have all lost does, since one must win."""
+    """The rows that may be in force. An empty answer says nothing; one whose rows have all lost does: one must win."""
     if not w.value:
         return
     rows = tuple(
         r.EffectiveRoute(
             source=(x.source or "unknown").lower(),
             prefixes=networks(x.address_prefix or ()),
-            hop_type=x.next_hop_type.lower().replace(" ", ""),
+            hop_type=in_force(x),
             hop_ips=tuple(x.next_hop_ip_address or ()),
             name=x.name or "",
             tags=tuple(x.destination_service_tags or ()),
             bgp_override=bool(x.has_bgp_override),
         )
         for x in w.value
-        if (x.state or "active").lower() == "active"
+        if (x.state or "").lower() != "invalid"
     )
     t.effective_routes.setdefault(key(w.id).rpartition("/")[0], rows)
 

@@ -206,14 +206,18 @@ class EffectiveNsgAnswer(Wire):
     value: list[EffectiveNsgWire]
 
 
+def names(texts: Iterable[str]) -> list[str]:
+    """The service tags and groups among address texts, in lower case."""
+    return [text.lower() for text in texts if text != "*" and not is_network(text)]
+
+
 def spread(said: tuple[str, ...], expanded: list[str] | None) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     """The addresses of an effective rule, and what Azure makes of those that are none in themselves: what it expanded
     stands for the tags and groups among them, never for a prefix beside these."""
     prefixes = tuple(dict.fromkeys(expanded or ()))
     if not said:
         return prefixes, {}
-    names = [text.lower() for text in said if text != "*" and not is_network(text)]
-    return tuple(dict.fromkeys(said)), dict.fromkeys(names, prefixes) if prefixes else {}
+    return tuple(dict.fromkeys(said)), dict.fromkeys(names(said), prefixes) if prefixes else {}
 
 
 # Whom these hold is known without what Azure expands them to; any other name may be a group that the NIC is in.
@@ -228,8 +232,7 @@ def effective_rule(w: EffectiveRuleWire, nsg_id: str) -> r.Rule:
     destinations, destinations_of = spread(
         both(w.destination_address_prefix, w.destination_address_prefixes), w.expanded_destination_address_prefix
     )
-    names = [text for text in sources if text != "*" and not is_network(text) and text.lower() not in _TOLD_SOURCES]
-    untold = bool(names) and not sources_of
+    untold = not sources_of and not _TOLD_SOURCES.issuperset(names(sources))
     return r.Rule(
         id=rule_id,
         name=name_of(w.name),

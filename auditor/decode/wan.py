@@ -148,6 +148,8 @@ def _legacy(p: HubProperties) -> Iterator[str]:
     newer = [table.properties for table in p.virtual_hub_route_table_v2s or () if table.properties]
     for table in (p.route_table, *newer):
         for route in table.routes or () if table else ():
+            if not (route.address_prefixes or route.destinations):
+                raise msgspec.ValidationError("a route of the hub has no destination")
             yield from route.address_prefixes or ()
             if (route.destination_type or "").lower() in ("cidr", ""):
                 yield from route.destinations or ()
@@ -216,7 +218,7 @@ class RoutingConfiguration(Wire):
 
 
 class HubConnectionProperties(Wire):
-    remote_virtual_network: Ref | None = None
+    remote_virtual_network: Ref
     enable_internet_security: bool | None = None
     routing_configuration: RoutingConfiguration | None = None
     connection_policy: Ref | None = None
@@ -237,7 +239,7 @@ def hub_connection(w: HubConnectionWire, t: r.Tenant) -> None:
         r.HubConnection(
             id=w.id,
             hub=parent_of(w.id),
-            vnet=key(ref(p.remote_virtual_network)),
+            vnet=key(p.remote_virtual_network.id),
             internet_security=p.enable_internet_security,
             route_table=ref(routing.associated_route_table),
             static_routes=tuple(

@@ -433,6 +433,17 @@ def test_a_row_without_prefixes(prefixes):
         assert ("malformed-document" in found.reasons) == (hop == "None")
 
 
+@pytest.mark.parametrize("state", [None, "Pending"])
+def test_a_row_of_no_known_state(state):
+    """A row that does not say whether it is in force may be, and then takes its destinations elsewhere."""
+    world = Lone()
+    row = effective_route("User", EXCHANGE, "None") | {"state": state}
+    world.tenant.effective_routes(world.nic, *SYSTEM, row)
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility")
+    assert "next-hop-unknown-type" in found.reasons
+
+
 def test_an_answer_of_lost_routes_alone():
     """One route for each destination is in force: an answer where none is tells nothing, and is no leave to guess."""
     world = Lone()

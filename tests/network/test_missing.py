@@ -229,6 +229,26 @@ def no_destination_type(table: Json) -> None:
     del table["properties"]["routes"][0]["destinationType"]
 
 
+def test_a_hub_connection_that_names_no_network():
+    """§2.2: a connection that does not tell whose it is may be any network's."""
+    world = Spoke()
+    del world.connection["properties"]["remoteVirtualNetwork"]
+    found = world.finding()
+    assert not wrong(found, **UNKNOWN)
+    assert "hub-not-seen" in found.reasons
+    assert broken(world, world.connection)
+
+
+def test_an_older_hub_route_without_destinations():
+    """A route of before hub route tables that does not tell for what it is may be the default route."""
+    world = Spoke("")
+    world.hub["properties"]["routeTable"] = {"routes": [{"nextHopIpAddress": "10.1.0.9"}]}
+    found = world.finding()
+    assert not wrong(found, **UNKNOWN)
+    assert "hub-not-seen" in found.reasons
+    assert broken(world, world.hub)
+
+
 @pytest.mark.parametrize("leave_out", [no_routes, no_destinations, no_destination_type])
 def test_a_hub_route_table_that_leaves_out(leave_out: Callable[[Json], None]):
     """§2.2: a hub's table that does not tell its routes, or where one leads, is not read: what the spoke has of it is
