@@ -421,6 +421,8 @@ class Joint:
             self.steps += [Step("next-hop", p, i, f"{ip} {name_of(i)}".rstrip()) for ip, p, i in way.legs]
         elif way.id and part.hop.kind in (APPLIANCE, FIREWALL):
             self.steps.append(Step("next-hop", outcome, way.id, name_of(way.id)))
+        if self.place.subnet is not None and "bgp-more-specific-possible" in part.hop.reasons and not way.unknown:
+            self.gaps.append(f"effective-routes {self.place.subnet.id}")
         if way.path == DIRECT:
             self.note(*part.hop.reasons, *self.outbound.reasons, gap=self.outbound.gap)
             self.inferred |= self.outbound.inferred

@@ -65,10 +65,19 @@ class VirtualWan:
         return next((r for r in self.routes(vnet) if r.prefix == _DEFAULT), None)
 
     def learning_hub(self, vnet: VirtualNetwork) -> str:
-        """The id of the spoke's hub if it may know longer public prefixes that no resource shows, else ""."""
+        """The id of the spoke's hub if it may know longer public prefixes that no resource shows, else "".
+
+        What was not read of a hub may be such a route: that a connection learns no default route keeps away that one
+        alone.
+        """
         connection = self._connections.get(key(vnet.id))
-        hub = self._tenant.hubs.get(key(connection.hub)) if connection else None
-        return hub.id if hub and self._may_learn(hub) else ""
+        if connection is None:
+            unseen = self._unseen_connection(vnet)
+            return unseen.id if unseen else ""
+        hub = self._tenant.hubs.get(key(connection.hub))
+        if hub is None or self._table_unread(hub, connection):
+            return connection.hub if self._answered(connection, hub) is None else ""
+        return hub.id if self._may_learn(hub) else ""
 
     def kept_away_by_inference(self, vnet: VirtualNetwork) -> bool:
         """Whether it is inferred only that a default route of a hub does not reach the spoke.
@@ -201,14 +210,18 @@ class VirtualWan:
         """Azure's own effective routes of the connection or its route table; None where it was not asked.
 
         A default route to Internet is passed over: Azure shows that by mistake for a forced tunnel that learned none.
+        A route of another kind without a next hop leads somewhere, and nobody sees where.
         """
         further = self._further(hub)
         found: list[HubAdvert] | None = None
         for asked_of in (connection.id, connection.route_table):
             rows = self._tenant.hub_effective_routes.get(key(asked_of)) if asked_of else None
             if rows is not None:
-                usable = [row for row in rows if row.hop_ips and row.hop_type != "internet"]
-                found = [self._towards(row.hop_ips[0], further, asked_of, p) for row in usable for p in row.prefixes]
+                usable = [row for row in rows if row.hop_type != "internet"]
+                found = [
+                    self._towards(next(iter(row.hop_ips), ""), further, asked_of, p)
+                    for row in usable for p in row.prefixes
+                ]  # fmt: skip
                 if any(r.prefix == _DEFAULT for r in found):
                     return found
         return found
@@ -231,8 +244,7 @@ class VirtualWan:
         if policy is not None:
             yield self._towards(policy.hop, None, policy.id)
             return
-        intent = any(p.hub == key(hub.id) for p in self._tenant.routing_policies)
-        wanted = "" if intent else key(connection.route_table)
+        wanted = self._associated(hub, connection)
         if name_of(wanted) == _NONE_TABLE:
             return
         table = self._table(hub, wanted)
@@ -246,6 +258,18 @@ class VirtualWan:
                 decided = f"{table.id}/routes/{route.name}"
                 yield from (self._towards(route.hop, further, decided, prefix) for prefix in route.destinations)
         yield from self._propagated(table, connection)
+
+    def _associated(self, hub: Hub, connection: HubConnection) -> str:
+        """The key of the route table that the connection learns from, "" for the default one."""
+        intent = any(p.hub == key(hub.id) for p in self._tenant.routing_policies)
+        return "" if intent else key(connection.route_table)
+
+    def _table_unread(self, hub: Hub, connection: HubConnection) -> bool:
+        """Whether the route table that the connection learns from was not read."""
+        wanted = self._associated(hub, connection)
+        if name_of(wanted) == _NONE_TABLE or self._table(hub, wanted) is not None:
+            return False
+        return bool(wanted or self._tenant.refused(_ROUTE_TABLES, hub.id))
 
     def _table(self, hub: Hub, wanted: str) -> HubRouteTable | None:
         for table in self._tables.get(key(hub.id), ()):

@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 
 from tests.arm import Json, effective_route, part, peer, route, rule, subnet, subnet_of
-from tests.network.world import DEFAULT, EXCHANGE, OPEN, THROUGH, Lone, allow_25, attach, deciders, route_id, wrong
+from tests.network.world import (
+    DEFAULT,
+    EXCHANGE,
+    OPEN,
+    THROUGH,
+    HubSpoke,
+    Lone,
+    allow_25,
+    attach,
+    deciders,
+    route_id,
+    wrong,
+)
 
 PAST = {**OPEN, "path": "default-outbound", "via_azure_firewall": "no", "firewall_id": ""}
 UNSEEN = {"smtp": "unknown", "path": "unknown", "decided_by": "visibility"}
@@ -62,7 +74,7 @@ def test_internet_security_off(security):
 @pytest.mark.parametrize("what", ["policy", "refused", "unread", "none"])
 def test_internet_security_that_is_not_said(security, confidence, what):
     """§2.2: that a connection without the field has it off is inferred: less sure than one that says so, where its hub
-    has a default route or may have one, and no matter where it has none."""
+    has a default route or may have one, and no matter where it has none. Of a hub that was not read neither is sure."""
     world = Spoke("internet" if what == "policy" else "", security=security)
     world.sure(world.vnet)
     if what == "refused":
@@ -70,8 +82,58 @@ def test_internet_security_that_is_not_said(security, confidence, what):
     elif what == "unread":
         world.subscription.drop(world.hub)
     found = world.finding()
-    assert not wrong(found, **PAST, confidence="high" if what == "none" else confidence)
+    sure = {"none": "high", "unread": "medium"}.get(what, confidence)
+    assert not wrong(found, **PAST, confidence=sure)
     assert deciders(found, "route") == [("direct", "")]
+
+
+@pytest.mark.parametrize("unread", ["hub", "tables", "out-of-scope"])
+def test_longer_prefixes_of_a_hub_that_was_not_read(unread):
+    """§1.6, §2.2: enableInternetSecurity keeps the default route away and no other: a hub whose routes were not read may
+    advertise a part of the Internet, so that the way past it is not sure and what would tell is named."""
+    world = Spoke("", security=False)
+    world.group.hub_route(world.hub, "mail", EXCHANGE, world.firewall)
+    world.policy["properties"]["ruleCollectionGroups"] = []
+    world.subscription.documents = [d for d in world.subscription.documents if "/ruleCollectionGroups/" not in d["id"]]
+    world.sure(world.vnet)
+    assert not wrong(world.finding(), smtp="restricted", decided_by="firewall")
+    if unread == "tables":
+        world.subscription.drop(world.default_table())
+        world.tenant.gap(world.hub, "Microsoft.Network/virtualHubs/hubRouteTables")
+    else:
+        world.subscription.drop(world.hub)
+    if unread == "hub":
+        world.tenant.gap(world.subscription.id, "Microsoft.Network/virtualHubs")
+    found = world.finding()
+    assert not wrong(found, **PAST, confidence="medium", gaps=(f"effective-routes {world.app['id']}",))
+    assert "bgp-more-specific-possible" in found.reasons
+
+
+def test_the_answer_of_a_hub_that_was_not_read():
+    """§2.2: where Azure told the connection's routes, what else of the hub was not read hides no longer ones."""
+    world = Spoke("", security=False)
+    world.sure(world.vnet)
+    world.tenant.effective_hub_routes(world.hub, world.connection)
+    world.subscription.drop(world.hub)
+    assert not wrong(world.finding(), **PAST, confidence="high", gaps=())
+
+
+@pytest.mark.parametrize("shown_by", ["peering", "refusal"])
+def test_a_user_route_beside_a_connection_that_was_not_read(shown_by):
+    """Case 38: the subnet's own default route settles the tie with the hub's, not that with longer prefixes, which a
+    connection nobody read may bring as well as one that was."""
+    world = HubSpoke(allow_25())
+    attach(world.firewall_subnet, routeTable=world.group.route_table("rt-fw", propagate=False))
+    world.sure(world.vnet)
+    assert not wrong(world.finding(), **THROUGH, confidence="high")
+    if shown_by == "peering":
+        far = world.tenant.subscription("far").group("RG_hub").vnet("HV_hub_1234", "10.200.0.0/23", {})
+        peer(world.vnet, far)
+    else:
+        world.tenant.gap(world.subscription.id, "Microsoft.Network/virtualHubs/hubVirtualNetworkConnections")
+    found = world.finding()
+    assert not wrong(found, **THROUGH, confidence="medium", gaps=(f"effective-routes {world.app['id']}",))
+    assert "bgp-more-specific-possible" in found.reasons
 
 
 def test_propagation_off():
@@ -714,3 +776,15 @@ def test_connections_that_were_refused():
     found = world.finding()
     assert not wrong(found, **UNSEEN)
     assert f"virtualHubs {world.hub['id']}" in found.gaps
+
+
+@pytest.mark.parametrize("hops", [[], None])
+@pytest.mark.parametrize("kind", ["Azure Firewall", "Remote Hub"])
+def test_an_answer_that_names_no_next_hop(kind, hops):
+    """A default route that the hub's answer shows is one, wherever it leads: without a next hop that is not known."""
+    world = Spoke("")
+    row = {"addressPrefixes": [DEFAULT], "nextHops": hops, "nextHopType": kind, "asPath": "", "routeOrigin": ""}
+    world.tenant.effective_hub_routes(world.hub, world.connection, row)
+    found = world.finding()
+    assert not wrong(found, **UNSEEN, gaps=(f"virtualHubs {world.connection['id']}",))
+    assert "wan-route-unknown" in found.reasons
