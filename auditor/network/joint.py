@@ -433,9 +433,13 @@ class Joint:
 
     def _inbound(self, part: RoutePart, way: Way) -> tuple[AddressSet, AddressSet, str]:
         """What no appliance lets in for certain, what perhaps none does, and the id of a list that keeps it out."""
-        shut, doubtful, closed_by = (part.addresses, self.nothing, "") if way.inbound else (self.nothing,) * 2 + ("",)
+        if not way.inbound:
+            return self.nothing, self.nothing, ""
+        shut, doubtful, closed_by = part.addresses, self.nothing, ""
+        doubted: list[tuple[Ruling, AddressSet]] = []
         for appliance in way.inbound:
-            denied = maybe = self.nothing
+            denied = maybe = bypassed = self.nothing
+            bypass: list[Ruling] = []  # whose AlwaysAllow may hold, so that no NSG's Deny is certain
             passing = part.addresses
             for inbound in appliance:
                 if inbound.lines is None:
@@ -443,17 +447,25 @@ class Joint:
                     self.note("nsg-not-seen", gap=f"networkSecurityGroups {inbound.id}")
                     continue
                 ruling = inbound.lines.decide(self.source, self.groups, inbound.vnet)
-                if not closed_by and ruling.held(DENY) & passing:
+                held, own_doubt = ruling.held(DENY) & passing, ruling.doubtful(DENY) & passing
+                if not closed_by and held - bypassed:
                     closed_by = inbound.id
-                denied |= ruling.held(DENY) & passing
-                maybe |= ruling.held(UNDECIDED) & passing
+                denied |= held - bypassed
+                maybe |= own_doubt | (held & bypassed)
+                doubted += [(ruling, own_doubt), *((each, held & bypassed) for each in bypass)]
+                if perhaps := ruling.doubtful(ALWAYS):
+                    bypass.append(ruling)
+                    bypassed |= perhaps
                 passing = passing - ruling.held(ALWAYS)
             shut, doubtful = shut & denied, (shut | doubtful) & (denied | maybe)
+        doubtful = doubtful - shut
+        for ruling, within in doubted:
+            self._unresolved(ruling, within & doubtful)
         if shut:
             self.note("appliance-inbound-denied")
             self.inferred = True
             self.steps.append(Step("next-hop", "deny", closed_by, f"inbound {name_of(closed_by)}"))
-        return shut, doubtful - shut, closed_by
+        return shut, doubtful, closed_by
 
     def _route_label(self) -> str:
         return "; ".join(dict.fromkeys(part.label for part, _ in self.ways))

@@ -21,6 +21,7 @@ from auditor.model.ids import key, name_of, parent_of
 from auditor.model.resources import (
     Firewall,
     Frontend,
+    IpConfiguration,
     LoadBalancer,
     Nic,
     Subnet,
@@ -30,7 +31,7 @@ from auditor.model.resources import (
 )
 from auditor.network.firewall import FirewallRules
 from auditor.network.hop import APPLIANCE, FIREWALL, GATEWAY, INTERNET, NONE, Hop
-from auditor.network.lines import DENY, LineList, VnetTag
+from auditor.network.lines import ALWAYS, DENY, LineList, VnetTag
 from auditor.network.outbound import OutboundMethods, serves_as_next_hop
 from auditor.network.routes import Routes
 from auditor.network.rules import admin, nsg
@@ -73,6 +74,14 @@ class Way(Struct, frozen=True):
     elsewhere: AddressSet = EMPTY[V4]  # … and those they send on, to where nobody sees from here
 
 
+class _Exit(Struct, frozen=True):
+    """Whether an appliance leads on, why it does not, and what of it was not read."""
+
+    leads: bool
+    reasons: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+
 class _Common(TypedDict):
     firewall: Firewall
     id: str
@@ -113,7 +122,7 @@ class Ways:
             (key(parent_of(c.subnet)), c.private_ip): (nic, c)
             for nic in tenant.nics.values() for c in nic.configurations if c.private_ip in wanted and c.subnet
         }  # fmt: skip
-        self._lists: dict[tuple[str, bool], LineList] = {}
+        self._lists: dict[tuple[str, int, bool], LineList] = {}
 
     def of(self, subnet: Subnet, hop: Hop, bits: int = V4) -> Way:
         """Where this hop of a route of the subnet leads in one address family."""
@@ -172,9 +181,9 @@ class Ways:
             if (firewall := self._firewalls.get((scope, ip))) and _in(firewall.subnet, names):
                 return self._vnet_firewall(firewall)
             if (balanced := self._frontends.get((scope, ip))) and _in(balanced[1].subnet, names):
-                return self._balanced(*balanced)
+                return self._balanced(*balanced, bits)
             if (found := self._nics.get((scope, ip))) and _in(found[1].subnet, names):
-                return self._nva([found[0]], found[0].id)
+                return self._nva([found[0]], found[0].id, bits)
         return self._nowhere(vnet, beside, ip)
 
     def _scope(self, vnet: VirtualNetwork, beside: str) -> Iterator[tuple[str, tuple[str, ...] | None]]:
@@ -297,7 +306,7 @@ class Ways:
 
     # ---- third-party appliances
 
-    def _balanced(self, lb: LoadBalancer, frontend: Frontend) -> Way:
+    def _balanced(self, lb: LoadBalancer, frontend: Frontend, bits: int) -> Way:
         """Appliances behind a frontend of an internal load balancer."""
         rules = [r for r in lb.rules if serves_as_next_hop(r) and key(frontend.id) in map(key, r.frontends)]
         pools = [p for p in lb.pools if any(key(p.id) in r.pools for r in rules)]
@@ -308,79 +317,121 @@ class Ways:
         nics = [*members, *(found[0] if found else None for found in by_address)]
         if not nics or any(n is None for n in nics):
             return _unknown("next-hop-unresolved", f"networkInterfaces of {lb.id}", lb.id)
-        return self._nva([n for n in nics if n is not None], lb.id)
+        return self._nva([n for n in nics if n is not None], lb.id, bits)
 
-    def _nva(self, nics: list[Nic], where: str) -> Way:
+    def _nva(self, nics: list[Nic], where: str, bits: int) -> Way:
         forwarding = [n for n in nics if n.forwarding]
         if not forwarding:
             return Way("nva", "nva", where, blocked="route", reasons=("appliance", "forwarding-off"))
         vms = tuple(dict.fromkeys(key(n.vm) for n in forwarding if n.vm))
-        inbound = tuple(self._inbound_of(nic) for nic in forwarding)
-        ends = [self._dead_end(self._tenant.vms[v]) if v in self._tenant.vms else "" for v in vms]
-        if ends and all(ends):
-            reasons = ("appliance", "appliance-no-egress", *filter(_LOOP.__eq__, ends), *self._stopped(vms))
-            gaps = (f"appliance {where}",)
-            return Way("nva", "nva", where, unknown=True, reasons=reasons, gaps=gaps, appliances=vms, inbound=inbound)
-        reasons = ("appliance", *self._stopped(vms))
-        return Way("nva", "nva", where, appliances=vms, inbound=inbound, reasons=reasons, inferred=True)
+        inbound = tuple(self._inbound_of(nic, bits) for nic in forwarding)
+        exits = [self._exit(self._tenant.vms[v], bits) if v in self._tenant.vms else _Exit(True) for v in vms]
+        leads = not exits or any(e.leads for e in exits)
+        reasons = ("appliance", *dict.fromkeys(r for e in exits for r in e.reasons), *self._stopped(vms))
+        gaps = tuple(dict.fromkeys(g for e in exits for g in e.gaps))
+        return Way(
+            "nva",
+            "nva",
+            where,
+            unknown=not leads,
+            appliances=vms,
+            inbound=inbound,
+            reasons=reasons,
+            gaps=gaps if leads or gaps else (f"appliance {where}",),
+            inferred=leads,
+        )
 
     def _stopped(self, vms: Iterable[str]) -> tuple[str, ...]:
         """A reason where no VM of the appliance runs: until one does, the route leads nowhere."""
         states = {vm.power_state if (vm := self._tenant.vms.get(v)) else "unknown" for v in vms}
         return ("appliance-not-running",) if states and states <= _AT_REST else ()
 
-    def _inbound_of(self, nic: Nic) -> tuple[Inbound, ...]:
+    def _inbound_of(self, nic: Nic, bits: int) -> tuple[Inbound, ...]:
         """What the appliance shall forward must pass on its way in: admin rules, the subnet's NSG, then the NIC's."""
         configuration = next(iter(nic.configurations), None)
         subnet = self._tenant.subnets.get(key(configuration.subnet)) if configuration else None
         if subnet is None:
             return ()
-        tag = self._routes.of(subnet).vnet_tag
-        found = [Inbound(self._nsg(i, outbound=False), tag, i) for i in (subnet.nsg, nic.nsg) if i]
-        rules = self._tenant.admin_rules.get(key(subnet.vnet))
-        if rules:
-            found.insert(0, Inbound(admin(rules, self._tags, outbound=False), tag, subnet.vnet))
-        return tuple(found)
+        tag = self._routes.of(subnet, bits).vnet_tag
+        return tuple(Inbound(lines, tag, i) for i, lines in self._lists_of(nic, subnet, bits, outbound=False))
 
-    def _nsg(self, nsg_id: str, *, outbound: bool) -> LineList | None:
-        group, asked = self._tenant.nsgs.get(key(nsg_id)), (key(nsg_id), outbound)
+    def _lists_of(
+        self, nic: Nic, subnet: Subnet, bits: int, *, outbound: bool
+    ) -> Iterator[tuple[str, LineList | None]]:
+        """(id, rules) of the lists that a NIC's traffic passes; Azure's answer stands for what it answers."""
+        found: dict[str, tuple[str, LineList | None]] = {}
+        if rules := self._tenant.admin_rules.get(key(subnet.vnet)):
+            found["admin-rule"] = subnet.vnet, admin(rules, self._tags, bits, outbound=outbound)
+        for gate, nsg_id in (("subnet-nsg", subnet.nsg), ("nic-nsg", nic.nsg)):
+            if nsg_id:
+                found[gate] = nsg_id, self._nsg(nsg_id, bits, outbound=outbound)
+        if bits == V4:
+            found.update(self._answered(nic, outbound=outbound))
+        return (found[gate] for gate in ("admin-rule", "subnet-nsg", "nic-nsg") if gate in found)
+
+    def _answered(self, nic: Nic, *, outbound: bool) -> Iterator[tuple[str, tuple[str, LineList | None]]]:
+        """Azure's effective rules of a NIC by gate, None where several NSGs answer for one. An empty list says
+        nothing: every NSG has its default rules."""
+        answers = [a for a in self._tenant.effective_nsgs.get(key(nic.id), ()) if a.nsg.rules]
+        for gate in dict.fromkeys(a.gate for a in answers):
+            ids = dict.fromkeys(a.nsg.id for a in answers if a.gate == gate)
+            rules = {rule.id: rule for a in answers if a.gate == gate for rule in a.nsg.rules}
+            ordered = sorted(rules.values(), key=lambda rule: rule.priority)
+            read = admin if gate == "admin-rule" else nsg
+            one = gate == "admin-rule" or len(ids) == 1
+            yield gate, (next(iter(ids)), read(ordered, self._tags, V4, outbound=outbound) if one else None)
+
+    def _nsg(self, nsg_id: str, bits: int, *, outbound: bool) -> LineList | None:
+        group, asked = self._tenant.nsgs.get(key(nsg_id)), (key(nsg_id), bits, outbound)
         if group is not None and asked not in self._lists:
-            self._lists[asked] = nsg(group.rules, self._tags, outbound=outbound)
+            self._lists[asked] = nsg(group.rules, self._tags, bits, outbound=outbound)
         return self._lists.get(asked)
 
-    def _dead_end(self, vm: VirtualMachine) -> str:
-        """Why no NIC of the appliance reaches the Internet, a gateway or something that cannot be told; "" if any may.
+    def _exit(self, vm: VirtualMachine, bits: int) -> _Exit:
+        """Whether some NIC of the appliance reaches the Internet, a gateway or something that cannot be told.
 
         A tunnel of the appliance's own may still lead on, which no resource shows.
         """
-        nics = [self._tenant.nics.get(key(reference.id)) for reference in vm.nics or ()]
-        own = {c.private_ip for nic in nics if nic for c in nic.configurations}
-        why = "appliance-no-egress"
+        nics = [found for reference in vm.nics or () if (found := self._tenant.nics.get(key(reference.id)))]
+        unread = [r.id for r in vm.nics or () if key(r.id) not in self._tenant.nics]
+        seen = ("nic-not-seen",) if unread else ()
+        gaps = tuple(f"networkInterfaces {i}" for i in unread)
+        own = {c.private_ip for nic in nics for c in nic.configurations}
+        loops = False
         for nic in nics:
-            if nic is None:
-                return ""
             for configuration in nic.configurations:
-                subnet = self._tenant.subnets.get(key(configuration.subnet))
-                if subnet is None or configuration.version != V4:
-                    return ""
-                if self._denied(nic, subnet):
+                if configuration.version != bits:
                     continue
-                for part in self._routes.of(subnet).parts:
-                    if part.hop.kind == APPLIANCE and part.hop.ips and own.issuperset(part.hop.ips):
-                        why = _LOOP
-                    elif part.hop.kind == INTERNET:
-                        if self._outbound.of(vm, nic, configuration, subnet).path != "none":
-                            return ""
-                    elif part.hop.kind != NONE:
-                        return ""
-        return why
+                subnet = self._tenant.subnets.get(key(configuration.subnet))
+                if subnet is None:
+                    return _Exit(True, seen, gaps)
+                if self._denied(nic, subnet, bits):
+                    continue
+                for part in self._routes.of(subnet, bits).parts:
+                    back = part.hop.kind == APPLIANCE and bool(part.hop.ips) and own.issuperset(part.hop.ips)
+                    loops = loops or back
+                    if not back and self._leads_on(part.hop, vm, nic, configuration, subnet):
+                        return _Exit(True, seen, gaps)
+        if unread:
+            return _Exit(False, seen, gaps)
+        return _Exit(False, ("appliance-no-egress", *((_LOOP,) if loops else ())))
 
-    def _denied(self, nic: Nic, subnet: Subnet) -> bool:
-        """Whether an NSG keeps in whatever the appliance would send on, from any source."""
-        view = self._routes.of(subnet)
-        lists = [self._nsg(i, outbound=True) for i in (nic.nsg, subnet.nsg) if i]
-        rulings = [lines.decide(None, frozenset(), view.vnet_tag) for lines in lists if lines is not None]
-        return any(view.internet <= ruling.held(DENY) for ruling in rulings)
+    def _leads_on(self, hop: Hop, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration, subnet: Subnet) -> bool:
+        """Whether a hop of the appliance's own routes leads to the Internet or somewhere that cannot be told."""
+        if hop.kind == INTERNET:
+            return self._outbound.of(vm, nic, configuration, subnet).path != "none"
+        return hop.kind != NONE
+
+    def _denied(self, nic: Nic, subnet: Subnet, bits: int) -> bool:
+        """Whether rules keep in whatever the appliance would send on, from any source."""
+        view = self._routes.of(subnet, bits)
+        passing, denied = view.internet, EMPTY[bits]
+        for _, lines in self._lists_of(nic, subnet, bits, outbound=True):
+            if lines is not None:
+                ruling = lines.decide(None, frozenset(), view.vnet_tag)
+                denied |= ruling.held(DENY) & passing
+                passing = passing - ruling.held(ALWAYS) - ruling.doubtful(ALWAYS)
+        return view.internet <= denied
 
 
 def _in(subnet_id: str, names: tuple[str, ...] | None) -> bool:

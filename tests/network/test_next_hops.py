@@ -284,6 +284,35 @@ def test_an_appliance_without_a_way_out():
     assert "appliance-no-egress" in found.reasons
 
 
+def test_an_appliance_of_both_families_without_a_way_out():
+    """An IPv6 configuration is no way out for IPv4: the appliance has none, as one without it."""
+    world = BehindAppliance()
+    world.outside["properties"]["defaultOutboundAccess"] = False
+    world.group.vm("nva02", world.outside, "10.0.2.5", forwarding=True, ipv6="fd00:2::5")
+    world.table["properties"]["routes"][0]["properties"]["nextHopIpAddress"] = "10.0.2.5"
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", path="nva", decided_by="visibility")
+    assert "appliance-no-egress" in found.reasons
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_an_appliance_with_a_nic_that_was_not_read(private):
+    """A NIC of the appliance that was not read may be its way out, and may be blocked: it is named; where the others
+    lead nowhere, nothing is known."""
+    world = Lone()
+    hub = world.group.vnet("hub", "10.0.0.0/16", {"trust": subnet("10.0.2.0/24", default_outbound=not private)})
+    trust = world.group.nic("trust", subnet_of(hub, "trust"), APPLIANCE, forwarding=True)
+    unread = world.group.id_of("Microsoft.Network/networkInterfaces", "untrust")
+    world.group.vm("nva01", nics=[trust, unread])
+    peer(world.vnet, hub)
+    world.routes(route(DEFAULT, APPLIANCE))
+    found = world.finding()
+    assert not wrong(found, path="nva", smtp="unknown" if private else {"conditional", "unknown"})
+    assert "nic-not-seen" in found.reasons
+    assert f"networkInterfaces {unread}" in found.gaps
+    assert "appliance-no-egress" not in found.reasons
+
+
 class Balanced(Lone):
     """`Lone` whose default route is the frontend 10.0.2.10 of an internal load balancer in front of two appliances."""
 
@@ -586,6 +615,81 @@ def test_admin_rules_in_front_of_the_appliance():
             attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg"))
         world.tenant.admin_rules(world.hub, admin_rule("in", 10, access, direction="Inbound"))
         assert not wrong(world.finding(), smtp=smtp, path="nva")
+
+
+def unsure_of_source(rules: Json) -> None:
+    """The rule is for a network group, of which nobody here knows the members."""
+    group = f"{rules['value'][0]['id'].partition('/securityAdminConfigurations/')[0]}/networkGroups/prod"
+    rules["value"][0]["properties"]["sources"] = [{"addressPrefix": group, "addressPrefixType": "NetworkGroup"}]
+
+
+def two_managers(rules: Json) -> None:
+    """The second rule is of another network manager, whose place among the managers nobody knows."""
+    rules["value"][1]["id"] = rules["value"][1]["id"].replace("networkManagers/avnm", "networkManagers/other")
+
+
+@pytest.mark.parametrize(
+    ("accesses", "doubt", "gap"),
+    [
+        (("AlwaysAllow",), unsure_of_source, "networkGroups "),
+        (("AlwaysAllow", "Deny"), two_managers, "networkManagers "),
+    ],
+    ids=["network-group", "two-managers"],
+)
+def test_an_always_allow_that_may_hold_in_front_of_the_appliance(accesses, doubt, gap):
+    """§4.5: where an AlwaysAllow may hold, what the appliance's NSG denies is not denied for certain, on the way in as
+    on the way out."""
+    world = BehindAppliance()
+    attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg"))
+    rules = [admin_rule(f"in{n}", 10 + n, each, direction="Inbound") for n, each in enumerate(accesses)]
+    doubt(world.tenant.admin_rules(world.hub, *rules))
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", path="nva")
+    assert "rules-unknown" in found.reasons
+    assert found.gaps[0].startswith(gap)
+
+
+def answered(world: BehindAppliance, *rules: Json, **tags: list[str]) -> Json:
+    """Azure's effective rules of the appliance's NIC: its NSG `nva-nsg`, with other rules than were read."""
+    nic = next(d for d in world.subscription.documents if d["id"] == nic_of(world.nva))
+    shown = world.group.nsg("nva-nsg", *rules)
+    world.subscription.documents.pop()
+    return world.tenant.effective_rules(nic, world.outside, shown, tags)
+
+
+def test_effective_rules_of_the_appliance_that_let_it_in():
+    """§4.4: what VirtualNetwork holds at the appliance, Azure's own answer says: with the Internet in it the built-in
+    rule admits what the NSG as it was read seems to drop."""
+    world = BehindAppliance()
+    attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg"))
+    assert not wrong(world.finding(), smtp="blocked", decided_by="route")
+    answered(world, VirtualNetwork=["0.0.0.0/0"])
+    found = world.finding()
+    assert not wrong(found, smtp={"conditional", "unknown"}, path="nva")
+    assert "appliance-inbound-denied" not in found.reasons
+
+
+def test_effective_rules_of_the_appliance_that_keep_it_out():
+    """Azure's own answer comes before the NSG as it was read, which would admit it."""
+    world = BehindAppliance()
+    admit = rule("in", 100, "Allow", "*", "*", source="10.1.0.0/16", direction="Inbound")
+    attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg", admit))
+    assert not wrong(world.finding(), smtp={"conditional", "unknown"})
+    answered(world, VirtualNetwork=["10.0.0.0/16"])
+    found = world.finding()
+    assert not wrong(found, smtp="blocked", decided_by="route", path="nva")
+    assert "appliance-inbound-denied" in found.reasons
+
+
+def test_effective_rules_of_the_appliance_that_keep_it_in():
+    """What the appliance sends on passes its effective rules, too: Deny of all leaves a tunnel of its own alone."""
+    world = BehindAppliance()
+    admit = rule("in", 100, "Allow", "*", "*", source="10.1.0.0/16", direction="Inbound")
+    attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg", admit))
+    answered(world, admit, rule("no-smtp", 100, "Deny", "*"))
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", path="nva")
+    assert "appliance-no-egress" in found.reasons
 
 
 def test_an_appliance_that_may_send_nothing_on():
