@@ -388,7 +388,7 @@ class Joint:
             gate, decided = way.blocked, part.id or way.id
             if way.path == DIRECT:
                 gate, decided = "egress" if self.outbound.path == "none" else "", self.outbound.decided
-                if self.outbound.path == "unknown":
+                if self.outbound.path == "unknown" or self.outbound.unsure:
                     undecided["egress"].append(part.addresses)
             elif way.unknown:
                 undecided["route"].append(part.addresses)

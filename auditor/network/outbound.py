@@ -40,7 +40,8 @@ class Outbound(Struct, frozen=True):
     """The outbound method of one IP configuration.
 
     `path` is a path code of the contract, none or unknown; `id` the NAT gateway, public IP or load balancer; `decided`
-    the resource that decides where there is no way out. `inferred`: rests on operators' reports rather than on a page.
+    the resource that decides where there is no way out. `inferred`: rests on operators' reports rather than on a page;
+    `unsure`: there may be no way out all the same.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Outbound(Struct, frozen=True):
     reasons: tuple[str, ...] = ()
     gap: str = ""
     inferred: bool = False
+    unsure: bool = False
 
 
 _DEFAULT = Outbound("default-outbound", reasons=("default-outbound",))
@@ -58,11 +60,12 @@ _RELEASED = frozenset(("deallocated", "hibernated"))  # power states that give t
 
 
 class _Surroundings(Struct, frozen=True):
-    """What a subnet brings to its NICs: its NAT gateway by family, and a refused listing that may hide a way out."""
+    """What a subnet brings to its NICs: its NAT gateway by family, and refused listings that may hide one or a pool."""
 
     nat: Outbound | None
     nat_v6: Outbound | None
-    unread: str
+    nats_unread: str
+    pools_unread: str
 
 
 class OutboundMethods:
@@ -90,9 +93,9 @@ class OutboundMethods:
             gap = f"serviceGateways {subnet.service_gateway}"
             return Outbound("unknown", decided=subnet.service_gateway, reasons=("unknown-feature",), gap=gap)
         around = self._around(subnet)
-        unread = around.unread or (self._refused(_INSTANCE_IPS, vm.scale_set) if vm.instance else "")
+        ips_unread = self._refused(_INSTANCE_IPS, vm.scale_set) if vm.instance else ""
         if configuration.version == V6:
-            return _as_far_as_read(around.nat_v6 or self._of_v6(configuration, subnet), unread)
+            return _as_far_as_read(around.nat_v6 or self._of_v6(configuration, subnet), around, ips_unread)
         nat = around.nat
         if nat is not None and nat.path != "none":
             return nat
@@ -103,7 +106,7 @@ class OutboundMethods:
         found = nat or own or self._default(vm, nic, configuration, subnet)
         if found.path == "none" and _shows_default(vm, nic):
             found = self._contradicted(found, vm, nic, configuration, subnet)
-        return _as_far_as_read(found, unread)
+        return _as_far_as_read(found, around, ips_unread)
 
     def nat_of(self, subnet: Subnet) -> Outbound | None:
         """The NAT gateway that serves a subnet over IPv4, if one does."""
@@ -124,8 +127,12 @@ class OutboundMethods:
     def _around(self, subnet: Subnet) -> _Surroundings:
         around = self._surroundings.get(subnet.id)
         if around is None:
-            unread = self.hidden_nat(subnet) or self._refused(_LB, subnet.vnet)
-            around = self._surroundings[subnet.id] = _Surroundings(self._nat(subnet, V4), self._nat(subnet, V6), unread)
+            around = self._surroundings[subnet.id] = _Surroundings(
+                self._nat(subnet, V4),
+                self._nat(subnet, V6),
+                self.hidden_nat(subnet),
+                self._refused(_LB, subnet.vnet),
+            )
         return around
 
     # ---- NAT gateway
@@ -215,7 +222,11 @@ class OutboundMethods:
         return self._internal(by_nic)
 
     def _snat(self, lb: LoadBalancer, pool: str, bits: int) -> Outbound | None:
-        """Outbound rules first, then load balancing rules, whose outbound NAT mirrors them unless it is off."""
+        """Outbound rules first, then load balancing rules, whose outbound NAT mirrors them unless it is off.
+
+        A frontend whose address was not read is taken for one of IPv4, and may be one of IPv6.
+        """
+        unsure: Outbound | None = None
         frontends = {key(f.id): f for f in lb.frontends if f.public_ip or f.public_prefix}
         for rule in sorted(lb.rules, key=lambda r: not r.outbound):
             if pool in rule.pools and rule.protocol in ("tcp", "all") and not (rule.snat_off and not rule.outbound):
@@ -224,12 +235,15 @@ class OutboundMethods:
                     if frontend is None:
                         continue
                     ip = self.public_ip(frontend.public_ip) or self._prefix(frontend.public_prefix)
-                    if ip and (":" in ip) != (bits == V6):
+                    if not ip and bits == V6:
+                        gap = f"publicIPAddresses {frontend.public_ip or frontend.public_prefix}"
+                        unsure = unsure or Outbound("unknown", decided=lb.id, reasons=("load-balancer",), gap=gap)
+                    if (":" in ip) != (bits == V6):
                         continue
                     inspected = ("inspected-by-gateway-lb",) if frontend.gateway_load_balancer else ()
                     reasons = ("load-balancer", *inspected)
                     return Outbound("load-balancer", lb.id, ip, reasons=reasons, inferred=bool(inspected))
-        return None
+        return unsure
 
     def _prefix(self, prefix_id: str) -> str:
         found = self._tenant.public_prefixes.get(key(prefix_id)) if prefix_id else None
@@ -331,16 +345,22 @@ def _shows_default(vm: VirtualMachine, nic: Nic) -> bool:
     return nic.default_outbound is True and vm.power_state not in _RELEASED
 
 
-def _as_far_as_read(found: Outbound, unread: str) -> Outbound:
-    """The same, unless a refused listing (`unread`) may hide a NAT gateway of the network, a pool by address or the
-    public IP of a uniform scale set's instance.
+def _as_far_as_read(found: Outbound, around: _Surroundings, ips_unread: str) -> Outbound:
+    """The same, unless a refused listing may hide a NAT gateway of the network, a pool by address or the public IP of a
+    uniform scale set's instance (`ips_unread`).
 
-    These come before default outbound access, and give a way out where there seems to be none.
+    All give a way out where there seems to be none. The first two come before default outbound access and take it away
+    where they have no address for it; a NAT gateway comes before what gives a way out besides.
     """
+    if found.path in ("public-ip", "load-balancer"):
+        hidden = around.nats_unread
+        return replace(found, gap=found.gap or hidden, inferred=True) if hidden else found
+    taking = around.nats_unread or around.pools_unread
+    unread = taking or ips_unread
     if not unread or found.path not in ("none", "default-outbound"):
         return found
     path = "unknown" if found.path == "none" else found.path
-    return replace(found, path=path, gap=unread, inferred=True)
+    return replace(found, path=path, gap=unread, inferred=True, unsure=bool(taking))
 
 
 def serves_as_next_hop(rule: LoadBalancingRule) -> bool:

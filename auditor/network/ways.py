@@ -38,6 +38,7 @@ from auditor.network.rules import admin, nsg
 from auditor.network.tags import Tags
 
 _AT_REST = frozenset(("stopped", "deallocated", "hibernated"))
+_LONGER = "bgp-more-specific-possible"
 DIRECT, _HUB, _LOOP = "direct", "secured-hub", "routing-loop"
 
 
@@ -256,14 +257,17 @@ class Ways:
         if elsewhere and leaving == view.internet:
             return _firewall_way(unknown=True, reasons=reasons, gaps=gaps, **common)
         lost = AddressSet.union(p.addresses for p in view.parts if p.hop.kind == NONE)
-        if own.blocked or not (lost or elsewhere or perhaps):
+        longer = any(_LONGER in p.hop.reasons for p in view.parts)
+        if own.blocked or not (lost or elsewhere or perhaps or longer):
             return own
         reasons += (("route-none",) if lost else ()) + (("bgp-default-possible",) if perhaps else ())
+        if longer:
+            reasons, gaps = (*reasons, _LONGER), (*gaps, f"learned-routes {subnet.vnet}")
         return replace(
             own,
             reasons=(*own.reasons, *reasons),
             gaps=(*own.gaps, *gaps),
-            inferred=own.inferred or bool(perhaps),
+            inferred=own.inferred or bool(perhaps) or longer,
             lost=lost,
             elsewhere=leaving,
         )
@@ -284,9 +288,17 @@ class Ways:
             blocked, gaps = ("", (hidden,)) if hidden else ("egress", ())
             reasons = ("firewall-no-public-ip", *empty)
             return _firewall_way(blocked=blocked, unknown=bool(hidden), reasons=reasons, gaps=gaps, **common)
-        unread = (nat.gap,) if nat is not None else ()
-        ip = next(filter(None, map(self._outbound.public_ip, firewall.public_ips)), "")
-        return _firewall_way(egress_id=firewall.id, egress_ip=ip, gaps=unread, inferred=bool(unread), **common)
+        if nat is not None:  # named and not read: if it owns an address, the source address is that one
+            return _firewall_way(egress_id=nat.id, gaps=(nat.gap,), inferred=True, **common)
+        hidden = self._outbound.hidden_nat(subnet)
+        gaps = (hidden,) if hidden else ()
+        ip = self._address(firewall)
+        return _firewall_way(egress_id=firewall.id, egress_ip=ip, gaps=gaps, inferred=bool(hidden), **common)
+
+    def _address(self, firewall: Firewall) -> str:
+        """The first public address of a firewall that was read, or ""."""
+        own = map(self._outbound.public_ip, firewall.public_ips)
+        return next(filter(None, (*firewall.hub_addresses, *own)), "")
 
     def _hub_firewall(self, hop: Hop) -> Way:
         firewall = self._tenant.firewalls.get(key(hop.target))
@@ -299,7 +311,7 @@ class Ways:
             return _firewall_way(kind=_HUB, unknown=True, reasons=("wan-route-unknown",), gaps=gaps, **common)
         if not firewall.hub_addresses and not firewall.public_ips:
             return _firewall_way(kind=_HUB, blocked="egress", reasons=("firewall-no-public-ip",), **common)
-        ip = next(iter(firewall.hub_addresses), "")
+        ip = self._address(firewall)
         return _firewall_way(
             kind=_HUB, egress_id=firewall.id, egress_ip=ip, inferred=True, reasons=hop.reasons, **common
         )

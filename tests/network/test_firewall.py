@@ -629,8 +629,15 @@ def test_a_firewall_that_may_learn_a_default_route():
     found = world.finding()
     assert not wrong(found, **THROUGH, confidence="medium")
     assert "bgp-default-possible" in found.reasons
-    attach(world.firewall_subnet, routeTable=world.group.route_table("rt-fw", route(DEFAULT, "Internet")))
-    assert "bgp-default-possible" not in world.finding().reasons
+    table = world.group.route_table("rt-fw", route(DEFAULT, "Internet"))
+    attach(world.firewall_subnet, routeTable=table)
+    world.sure(world.vnet)
+    found = world.finding()
+    assert not wrong(found, **THROUGH, confidence="medium", gaps=(f"learned-routes {world.hub['id']}",))
+    assert "bgp-default-possible" not in found.reasons
+    assert "bgp-more-specific-possible" in found.reasons
+    table["properties"]["disableBgpRoutePropagation"] = True
+    assert not wrong(world.finding(), **THROUGH, confidence="high", gaps=())
 
 
 def test_a_firewall_with_a_management_nic_that_may_learn_a_default_route():
@@ -713,7 +720,7 @@ def test_a_nat_gateway_of_the_firewall_that_was_not_read(public, expected):
     if not public:
         cut_off(world)
     found = world.finding()
-    assert not wrong(found, **expected)
+    assert not wrong(found, **expected, egress_id=nat["id"] if public else "", egress_ip="")
     assert f"natGateways {nat['id']}" in found.gaps
 
 
@@ -721,12 +728,15 @@ def test_a_nat_gateway_of_the_firewall_that_may_hide():
     """Trap 17: where NAT gateways were refused, one of the whole network may serve a firewall without an address; one
     that has an address leaves by that or the other."""
     world = HubSpoke(allow_25())
+    world.sure(world.vnet)
+    assert not wrong(world.finding(), **THROUGH, confidence="high")
     world.tenant.gap(world.subscription.id, "Microsoft.Network/natGateways")
-    assert not wrong(world.finding(), **THROUGH)
+    hidden = f"microsoft.network/natgateways {world.hub['id']}"
+    assert not wrong(world.finding(), **THROUGH, confidence="medium", gaps=(hidden,))
     cut_off(world)
     found = world.finding()
     assert not wrong(found, smtp="unknown", decided_by="visibility", path="azure-firewall", firewall_rules="allow")
-    assert f"microsoft.network/natgateways {world.hub['id']}" in found.gaps
+    assert hidden in found.gaps
     assert "firewall-no-public-ip" in found.reasons
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import Json, collection, network_rule, pool_of, route, rule, subnet, subnet_of
-from tests.network.world import DEFAULT, STOPPED, HubSpoke, Lone, attach, wrong
+from tests.arm import Json, collection, network_rule, pool_of, ref, route, rule, subnet, subnet_of
+from tests.network.world import DEFAULT, NO_EGRESS, STOPPED, HubSpoke, Lone, attach, wrong
 
 ADDRESS, PUBLIC = "fd00:1::4", "2603:1000::4"
 
@@ -106,6 +106,19 @@ def test_nat_gateways(v6):
     assert not wrong(world.finding(), path="nat-gateway", ipv6="open" if v6 else "blocked")
 
 
+def test_a_nat_gateway_for_ipv6_alone_that_was_not_read():
+    """Case 7: a NAT gateway of the network without an IPv4 address takes default outbound access away, so that a refusal
+    to list it must not give it back; IPv6, which it serves, is not closed either."""
+    world = Lone()
+    dual(world)
+    nat = world.group.nat_gateway("nat6", vnet=world.vnet)
+    nat["properties"]["publicIpAddressesV6"] = [ref(world.group.public_ip("nat6-ip", PUBLIC))]
+    assert not wrong(world.finding(), **NO_EGRESS, ipv6="open")
+    world.subscription.drop(nat)
+    world.tenant.gap(world.subscription.id, "Microsoft.Network/natGateways")
+    assert not wrong(world.finding(), smtp="unknown", decided_by="visibility", ipv6="unknown")
+
+
 @pytest.mark.parametrize(("address", "ipv6"), [(PUBLIC, "open"), ("203.0.113.30", "blocked")])
 def test_load_balancers(address, ipv6):
     """An outbound rule serves IPv6 where its frontend is IPv6."""
@@ -114,6 +127,19 @@ def test_load_balancers(address, ipv6):
     made = world.group.load_balancer("lb", world.group.public_ip("lb-ip", address), outbound="All")
     configuration["properties"]["loadBalancerBackendAddressPools"] = [{"id": pool_of(made)["id"]}]
     assert not wrong(world.finding(), ipv6=ipv6)
+
+
+def test_a_frontend_whose_address_was_not_read():
+    """Of which family a frontend is its address says: one that was not read opens nothing to IPv6."""
+    world = Lone()
+    configuration = dual(world)
+    ip = world.group.public_ip("lb-ip", "203.0.113.30")
+    made = world.group.load_balancer("lb", ip, outbound="All")
+    configuration["properties"]["loadBalancerBackendAddressPools"] = [{"id": pool_of(made)["id"]}]
+    assert not wrong(world.finding(), ipv6="blocked")
+    world.subscription.drop(ip)
+    world.tenant.gap(world.subscription.id, "Microsoft.Network/publicIPAddresses")
+    assert not wrong(world.finding(), ipv6="unknown")
 
 
 def test_an_appliance_for_ipv6():

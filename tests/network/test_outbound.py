@@ -374,14 +374,31 @@ def test_a_private_subnet_where_a_way_out_may_hide(kind):
 
 @pytest.mark.parametrize("kind", ["natGateways", "loadBalancers"])
 def test_default_outbound_access_where_something_may_come_before_it(kind):
-    """Trap 17: what was refused may come before default outbound access: a way out, but less sure, and the gap says."""
+    """Trap 17, case 7: what was refused may come before default outbound access and own no address for it: the path is
+    the only one that shows, whether there is one is not known. What the platform blocks on any direct path it blocks."""
     world = Lone()
     world.sure(world.vnet)
     assert not wrong(world.finding(), **BY_DEFAULT, confidence="high", gaps=())
     world.tenant.gap(world.subscription.id, f"Microsoft.Network/{kind}")
     found = world.finding()
-    assert not wrong(found, **BY_DEFAULT, confidence="medium")
-    assert found.gaps
+    assert not wrong(found, smtp="unknown", decided_by="visibility", path="default-outbound", confidence="low")
+    assert found.gaps == (f"microsoft.network/{kind.lower()} {world.vnet['id']}",)
+    world.subscription.document["subscriptionPolicies"]["quotaId"] = "CSP_2015-05-01"
+    world.tenant.config = ""
+    assert not wrong(world.finding(), smtp="blocked", decided_by="platform")
+
+
+def test_a_public_ip_where_a_nat_gateway_may_hide():
+    """§5.1, case 8: a NAT gateway of the whole network would come before the VM's public IP: a way out either way, from
+    an address that is not sure."""
+    world = Lone()
+    with_public_ip(world)
+    world.sure(world.vnet)
+    assert not wrong(world.finding(), **DIRECT, path="public-ip", confidence="high", gaps=())
+    world.tenant.gap(world.subscription.id, "Microsoft.Network/natGateways")
+    found = world.finding()
+    assert not wrong(found, **DIRECT, path="public-ip", confidence="medium")
+    assert found.gaps == (f"microsoft.network/natgateways {world.vnet['id']}",)
 
 
 def test_an_empty_nat_gateway_where_a_way_out_may_hide():

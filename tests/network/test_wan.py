@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import Json, effective_route, part, peer, route, rule, subnet, subnet_of
+from tests.arm import Json, effective_route, part, peer, ref, route, rule, subnet, subnet_of
 from tests.network.world import (
     DEFAULT,
     EXCHANGE,
@@ -57,6 +57,15 @@ def test_routing_intent_for_internet():
     assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"], egress_id=world.firewall["id"])
     assert found.egress_ip == "203.0.113.10"
     assert deciders(found, "route") == [("azure-firewall", f"{world.intent['id']}/PublicTraffic")]
+
+
+def test_a_hub_firewall_with_public_ips_of_its_own():
+    """§2.1: where the hub names no address of the firewall, its IP configurations do, as those of any firewall."""
+    world = Spoke()
+    ip = world.group.public_ip("hubfw-ip", "203.0.113.88")
+    world.firewall["properties"]["hubIPAddresses"]["publicIPs"] = {"count": 0, "addresses": []}
+    world.firewall["properties"]["ipConfigurations"] = [{"name": "a", "properties": {"publicIPAddress": ref(ip)}}]
+    assert not wrong(world.finding(), **THROUGH, egress_id=world.firewall["id"], egress_ip="203.0.113.88")
 
 
 @pytest.mark.parametrize("security", [False, None])
