@@ -125,6 +125,7 @@ class PeeringProperties(Wire):
     remote_address_space: AddressSpace | None = None
     remote_virtual_network_address_space: AddressSpace | None = None
     peer_complete_vnets: bool | None = None
+    enable_only_ipv6_peering: bool | None = field(default=None, name="enableOnlyIPv6Peering")
     local_subnet_names: list[str] | None = None
     remote_subnet_names: list[str] | None = None
 
@@ -183,6 +184,7 @@ def peering(w: PeeringWire) -> r.Peering:
         access=p.allow_virtual_network_access,
         use_remote_gateways=p.use_remote_gateways,
         allow_gateway_transit=p.allow_gateway_transit,
+        ipv6_only=bool(p.enable_only_ipv6_peering),
         remote_prefixes=prefixes_of(p.remote_virtual_network_address_space) or prefixes_of(p.remote_address_space),
         local_subnets=_peered(p, p.local_subnet_names),
         remote_subnets=_peered(p, p.remote_subnet_names),

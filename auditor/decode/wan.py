@@ -213,6 +213,8 @@ class PropagatedRouteTables(Wire):
 
 class RoutingConfiguration(Wire):
     associated_route_table: Ref | None = None
+    inbound_route_map: Ref | None = None
+    outbound_route_map: Ref | None = None
     propagated_route_tables: PropagatedRouteTables | None = None
     vnet_routes: VnetRoutes | None = None
 
@@ -250,6 +252,8 @@ def hub_connection(w: HubConnectionWire, t: r.Tenant) -> None:
             propagates_to=tuple(map(key, refs(tables.ids))),
             labels=tuple(x.lower() for x in tables.labels or ()),
             policy=ref(p.connection_policy),
+            map_in=ref(routing.inbound_route_map),
+            map_out=ref(routing.outbound_route_map),
         ),
     )
 

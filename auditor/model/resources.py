@@ -176,6 +176,7 @@ class Peering(Struct, frozen=True):
     access: bool
     use_remote_gateways: bool
     allow_gateway_transit: bool
+    ipv6_only: bool = False
     remote_prefixes: tuple[str, ...] = ()
     local_subnets: tuple[str, ...] | None = None  # names; None: the whole virtual networks are peered
     remote_subnets: tuple[str, ...] | None = None
@@ -346,6 +347,8 @@ class HubConnection(Struct, frozen=True):
     propagates_to: tuple[str, ...] = ()  # keys of route tables
     labels: tuple[str, ...] = ()  # of route tables it propagates to, in lower case
     policy: str = ""  # a connection policy, which may say otherwise
+    map_in: str = ""  # a route map for what the connection advertises, which may drop or change routes
+    map_out: str = ""  # … and one for what it learns
 
 
 class HubRoute(Struct, frozen=True):

@@ -2,11 +2,12 @@
 
 Routing intent for the Internet gives the default route; else the hub route table that the connection is associated
 with does, by its static routes and by those that other connections propagate to it. The default route reaches a
-connection only with enableInternetSecurity and never comes from another hub; longer prefixes need no such leave.
+connection only with enableInternetSecurity and never comes from another hub; longer prefixes need no such leave. Route
+maps of connections may drop or change any route.
 
 Sources: "How to configure Virtual WAN Hub routing intent and routing policies", "Securing Internet access with routing
-intent", "About virtual hub routing", "About NVAs in a Virtual WAN hub" (they peer with the hub's router), the Virtual
-WAN FAQ.
+intent", "About virtual hub routing", "About Route-maps for virtual hubs", "About NVAs in a Virtual WAN hub" (they peer
+with the hub's router), the Virtual WAN FAQ.
 """
 
 from __future__ import annotations
@@ -142,9 +143,11 @@ class VirtualWan:
         if self._policy_differs(connection):
             yield _unknown("wan-route-unknown", connection.policy)
             return
+        hub = self._tenant.hubs.get(key(connection.hub))
+        mapped = connection.map_out if connection.map_out and self._answered(connection, hub) is None else ""
         for advert in self._advertised(connection):
             if connection.internet_security is True or advert.prefix != _DEFAULT:
-                yield advert
+                yield _mapped(mapped, advert.prefix) if mapped else advert
 
     def _advertised(self, connection: HubConnection) -> Iterator[HubAdvert]:
         hub = self._tenant.hubs.get(key(connection.hub))
@@ -285,7 +288,9 @@ class VirtualWan:
                 continue
             for static in other.static_routes:
                 for prefix in static.prefixes:
-                    if other.propagates_static:
+                    if other.map_in:
+                        yield _mapped(other.map_in, prefix)
+                    elif other.propagates_static:
                         yield self._through_connection(other.id, other.id, prefix)
                     else:
                         yield _unknown("wan-route-unknown", other.id, prefix)
@@ -320,6 +325,11 @@ class VirtualWan:
                     prefix, Hop(APPLIANCE, (static.hop_ip,), vnet=connection.vnet, reasons=reasons), decided_by
                 )
         return _unknown("wan-route-unknown", parent_of(parent_of(hop)) if connection is None else hop, prefix)
+
+
+def _mapped(route_map: str, prefix: str) -> HubAdvert:
+    """A route that a route map may drop or change, which is not read."""
+    return HubAdvert(prefix, Hop(UNKNOWN, reasons=("wan-route-unknown",), gap=f"routeMaps {route_map}"), route_map)
 
 
 def _unknown(reason: str, where: str, prefix: str = _DEFAULT) -> HubAdvert:

@@ -24,6 +24,7 @@ from auditor.model.resources import (
     IpConfiguration,
     LoadBalancer,
     Nic,
+    Peering,
     Subnet,
     Tenant,
     VirtualMachine,
@@ -178,27 +179,27 @@ class Ways:
         if vnet is None:
             return _unknown("next-hop-unresolved", f"virtualNetworks {hop.vnet or subnet.vnet}")
         beside = "" if hop.vnet else name_of(subnet.id).lower()
-        for scope, names in self._scope(vnet, beside):
+        for scope, names in self._scope(vnet, beside, bits):
             if (firewall := self._firewalls.get((scope, ip))) and _in(firewall.subnet, names):
                 return self._vnet_firewall(firewall)
             if (balanced := self._frontends.get((scope, ip))) and _in(balanced[1].subnet, names):
                 return self._balanced(*balanced, bits)
             if (found := self._nics.get((scope, ip))) and _in(found[1].subnet, names):
                 return self._nva([found[0]], found[0].id, bits)
-        return self._nowhere(vnet, beside, ip)
+        return self._nowhere(vnet, beside, ip, bits)
 
-    def _scope(self, vnet: VirtualNetwork, beside: str) -> Iterator[tuple[str, tuple[str, ...] | None]]:
+    def _scope(self, vnet: VirtualNetwork, beside: str, bits: int) -> Iterator[tuple[str, tuple[str, ...] | None]]:
         """The networks within reach of a subnet (by name, "" for any) and their subnets, None for all of them."""
         yield key(vnet.id), None
         for peering in vnet.peerings:
             here = peering.local_subnets is None or not beside or beside in peering.local_subnets
-            if peering.connected and peering.access and here:
+            if _leads(peering, bits) and here:
                 yield key(peering.remote), peering.remote_subnets
 
-    def _nowhere(self, vnet: VirtualNetwork, beside: str, ip: str) -> Way:
+    def _nowhere(self, vnet: VirtualNetwork, beside: str, ip: str, bits: int) -> Way:
         """Name the case: stale, in a network that was not read, out of reach, or just not found."""
         gap = f"next-hop {ip} of {vnet.id}"
-        for scope, names in self._scope(vnet, beside):
+        for scope, names in self._scope(vnet, beside, bits):
             seen = self._tenant.vnets.get(scope)
             if seen is not None and self._holds(seen.prefixes, ip):
                 subnet = next((s for s in seen.subnets if self._holds(s.prefixes, ip)), None)
@@ -208,7 +209,7 @@ class Ways:
                     return self._no_firewall(subnet, gap)
                 return _unknown("next-hop-unresolved", gap)
         for peering in vnet.peerings:
-            unread = peering.connected and peering.access and key(peering.remote) not in self._tenant.vnets
+            unread = _leads(peering, bits) and key(peering.remote) not in self._tenant.vnets
             if unread and (not peering.remote_prefixes or self._holds(peering.remote_prefixes, ip)):
                 return _unknown("next-hop-outside", f"virtualNetworks {peering.remote}", peering.remote)
         known = [*self._firewalls, *self._frontends, *self._nics]
@@ -444,6 +445,11 @@ class Ways:
                 denied |= ruling.held(DENY) & passing
                 passing = passing - ruling.held(ALWAYS) - ruling.doubtful(ALWAYS)
         return view.internet <= denied
+
+
+def _leads(peering: Peering, bits: int) -> bool:
+    """Whether packets of one address family may cross a peering."""
+    return peering.connected and peering.access and not (peering.ipv6_only and bits == V4)
 
 
 def _in(subnet_id: str, names: tuple[str, ...] | None) -> bool:

@@ -93,10 +93,16 @@ def test_peering_is_not_transitive():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("peeringState", "Disconnected"), ("peeringState", "Initiated"), ("allowVirtualNetworkAccess", False)],
+    [
+        ("peeringState", "Disconnected"),
+        ("peeringState", "Initiated"),
+        ("allowVirtualNetworkAccess", False),
+        ("enableOnlyIPv6Peering", True),
+    ],
 )
 def test_a_peering_that_does_not_lead_there(field, value):
-    """Case 24: a peering that is not Connected, or allows no access to the remote network, reaches nothing."""
+    """Case 24: a peering that is not Connected, is of IPv6 alone or allows no access to the remote network, reaches
+    nothing."""
     world = HubSpoke(allow_25())
     for vnet in (world.vnet, world.hub):
         vnet["properties"]["virtualNetworkPeerings"][0]["properties"][field] = value

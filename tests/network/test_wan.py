@@ -787,6 +787,42 @@ def test_connections_that_were_refused():
     assert f"virtualHubs {world.hub['id']}" in found.gaps
 
 
+def mapped(world: Spoke, connection: Json, way: str) -> str:
+    """The id of a route map that a connection now has for this direction."""
+    where = f"{world.hub['id']}/routeMaps/drop-default"
+    connection["properties"]["routingConfiguration"][f"{way}RouteMap"] = {"id": where}
+    return where
+
+
+def test_a_route_map_of_the_connection():
+    """ "About Route-maps": the map of a connection may drop or change what the hub sends it; the hub's own answer for the
+    connection tells what it did."""
+    world = Spoke()
+    route_map = mapped(world, world.connection, "outbound")
+    found = world.finding()
+    assert not wrong(found, **UNSEEN, gaps=(f"routeMaps {route_map}",))
+    assert "wan-route-unknown" in found.reasons
+    answer = {"addressPrefixes": [DEFAULT], "nextHops": [world.firewall["id"]], "nextHopType": "Azure Firewall"}
+    world.tenant.effective_hub_routes(world.hub, world.connection, answer)
+    assert not wrong(world.finding(), **THROUGH)
+
+
+def test_a_route_map_of_a_connection_that_takes_no_default_route():
+    """Without enableInternetSecurity no default route arrives, whatever a map makes of it."""
+    world = Spoke(security=False)
+    mapped(world, world.connection, "outbound")
+    assert not wrong(world.finding(), **PAST)
+
+
+def test_a_route_map_of_the_connection_that_advertises():
+    """ "About Route-maps": what another connection propagates passes its inbound map first."""
+    world = Propagating()
+    assert "wan-route-unknown" not in world.finding().reasons
+    route_map = mapped(world, world.through, "inbound")
+    found = world.finding()
+    assert not wrong(found, **UNSEEN, gaps=(f"routeMaps {route_map}",))
+
+
 @pytest.mark.parametrize("hops", [[], None])
 @pytest.mark.parametrize("kind", ["Azure Firewall", "Remote Hub"])
 def test_an_answer_that_names_no_next_hop(kind, hops):
