@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from auditor.errors import UsageError
-from auditor.model.finding import Finding
+from auditor.model.finding import Finding, Step
 from auditor.model.ids import key, name_of
 from auditor.policy.sources import sources
 from auditor.report.cells import visible
@@ -13,6 +13,7 @@ from auditor.report.labels import Labels
 from auditor.report.rows import called
 from auditor.words import Words
 
+_STOPPING = frozenset({"deny", "none", "partial", "unknown"})  # what a gate says that does not let everything pass
 _Text = Callable[..., str]  # a text of the report's by its place, with values put in
 
 
@@ -60,14 +61,25 @@ def _lines(finding: Finding, words: Words, text: _Text) -> Iterator[str]:
         if not nic.primary:
             yield ""
             yield text("explain_nic", nic=f"{name_of(nic.nic_id)} {nic.private_ip}", smtp=nic.smtp, path=nic.path)
+            if nic.allowed_to:
+                yield "  " + text("explain_open_to", destinations=", ".join(nic.allowed_to))
             yield f"  {nic.trail}"
     yield ""
     yield from _action(finding, words, text)
 
 
+def _deciding(finding: Finding) -> list[Step]:
+    """The steps that decide: of the deciding gate those that do not simply pass, or all of it."""
+    gates = ("route", "next-hop") if finding.decided_by == "route" else (finding.decided_by,)
+    steps = [step for step in finding.steps if step.gate in gates]
+    stopping = [step for step in steps if step.outcome in _STOPPING or step.outcome.startswith("blocked")]
+    return stopping or steps
+
+
 def _steps(finding: Finding) -> Iterator[str]:
+    deciding = _deciding(finding)
     for step in finding.steps:
-        mark = ">>" if step.gate == finding.decided_by else "  "
+        mark = ">>" if step in deciding else "  "
         yield f"{mark}{step.gate:<12} {step.outcome:<16} {step.detail}".rstrip()
         if step.id:
             yield f"{'':<31} {step.id}"

@@ -11,8 +11,8 @@ from auditor.errors import UsageError
 from auditor.explain import explain, find
 from auditor.report.labels import Labels, languages
 from auditor.words import Words
-from tests.arm import collection, network_rule, nic_of, rule, rule_id, subnet_of
-from tests.network.test_next_hops import ecmp
+from tests.arm import collection, network_rule, nic_of, part, ref, route, rule, rule_id, subnet, subnet_of
+from tests.network.test_next_hops import BehindAppliance, ecmp
 from tests.network.test_wan import Spoke
 from tests.network.world import EXCHANGE, FIREWALL_ADDRESS, TODAY, HubSpoke, Lone, World, allow_25, attach, route_id
 
@@ -60,6 +60,63 @@ def test_the_gate_that_decides_is_marked():
     world.guard(rule("no", 100, "Deny"))
     marked = [line for line in lines(world) if line.startswith(">>")]
     assert [line.split()[0] for line in marked] == [">>nic-nsg"]
+
+
+def marked(world: World) -> list[tuple[str, str]]:
+    """What is marked as deciding: the gate with its outcome, and the id below."""
+    said = lines(world)
+    at = [n for n, line in enumerate(said) if line.startswith(">>")]
+    return [(" ".join(said[n].removeprefix(">>").split()[:2]), said[n + 1]) for n in at]
+
+
+def test_a_firewall_without_a_way_out_is_marked():
+    """What keeps a firewall from sending on is its want of an address: that step is there and decides, no route does."""
+    world = HubSpoke(allow_25())
+    del world.firewall["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"]
+    assert marked(world) == [("egress deny", world.firewall["id"])]
+
+
+@pytest.mark.parametrize(("prefix", "outcome"), [(EXCHANGE, "partial"), ("0.0.0.0/0", "deny")])
+def test_a_route_behind_the_firewall_is_marked(prefix, outcome):
+    """A route of the firewall's own subnet that drops is shown and decides, not the route that leads to the firewall."""
+    world = HubSpoke(allow_25())
+    table = world.group.route_table("rt-fw", route(prefix, "None"))
+    attach(world.firewall_subnet, routeTable=table)
+    assert marked(world) == [(f"route {outcome}", route_id(table, prefix))]
+
+
+def test_an_appliance_that_lets_nothing_in_is_marked():
+    """The NSG in front of the appliance decides, not the route that leads there; of a part it says which."""
+    world = BehindAppliance()
+    nsg = world.group.nsg("nva-nsg")
+    attach(world.outside, networkSecurityGroup=nsg)
+    assert marked(world) == [("next-hop deny", nsg["id"])]
+    admit = rule("in", 100, "Allow", EXCHANGE, "*", source="10.1.0.0/16", direction="Inbound")
+    nsg["properties"]["securityRules"].append(part(nsg, "securityRules", "in", admit["properties"]))
+    assert marked(world) == [("next-hop partial", nsg["id"])]
+    assert any(line.endswith(f"inbound nva-nsg deny Internet except {EXCHANGE}") for line in lines(world))
+
+
+def test_the_routes_that_pass_are_not_marked():
+    """Of several routes those that drop decide."""
+    world = Lone()
+    table = world.routes(route(EXCHANGE, "None"))
+    assert marked(world) == [("route deny", route_id(table, EXCHANGE))]
+
+
+def test_a_further_nic_that_may_send_to_some():
+    """A further NIC that is restricted says to what."""
+    world = Lone()
+    world.guard(rule("no", 100, "Deny"))
+    nsg = world.group.nsg("further", rule("mx", 100, "Allow", EXCHANGE), rule("rest", 200, "Deny"))
+    other = part(world.vnet, "subnets", "further", subnet("10.1.7.0/24"))
+    world.vnet["properties"]["subnets"].append(other)
+    nic = world.group.nic("app01-nic2", other, "10.1.7.4", primary=False)
+    attach(nic, networkSecurityGroup=nsg)
+    world.vm["properties"]["networkProfile"]["networkInterfaces"].append({**ref(nic), "properties": {"primary": False}})
+    said = lines(world)
+    at = next(n for n, line in enumerate(said) if line.startswith("Further NIC app01-nic2"))
+    assert said[at + 1] == f"open to: {EXCHANGE}"
 
 
 def test_a_rule_that_denies_all_but_a_part():

@@ -414,13 +414,18 @@ class Joint:
         self.gaps.extend(way.gaps)
         self.inferred |= way.inferred or part.inferred
         target = name_of(way.id) if way.id else way.path
-        outcome = "deny" if way.blocked else UNKNOWN if way.unknown else way.path
+        beyond = way.blocked == "egress" or way.lost_by  # what stops the packet stands behind the next hop
+        outcome = UNKNOWN if way.unknown else "deny" if way.blocked and not beyond else way.path
         shown = f"{part.label} -> {part.hop.kind} {' '.join(part.hop.ips) or target}"
         self.steps.append(Step("route", outcome, part.id, shown))
         if way.legs:
             self.steps += [Step("next-hop", p, i, f"{ip} {name_of(i)}".rstrip()) for ip, p, i in way.legs]
         elif way.id and part.hop.kind in (APPLIANCE, FIREWALL):
             self.steps.append(Step("next-hop", outcome, way.id, name_of(way.id)))
+        for route_id, label in way.lost_by:
+            self.steps.append(Step("route", "deny" if way.blocked else "partial", route_id, f"{label} -> none"))
+        if way.blocked == "egress":
+            self.steps.append(Step("egress", "deny", way.id, name_of(way.id)))
         if self.place.subnet is not None and "bgp-more-specific-possible" in part.hop.reasons and not way.unknown:
             self.gaps.append(f"effective-routes {self.place.subnet.id}")
         if way.path == DIRECT:
@@ -464,7 +469,8 @@ class Joint:
         if shut:
             self.note("appliance-inbound-denied")
             self.inferred = True
-            self.steps.append(Step("next-hop", "deny", closed_by, f"inbound {name_of(closed_by)}"))
+            outcome, what = ("deny", "") if part.addresses <= shut else ("partial", f" deny {self._briefly(shut)}")
+            self.steps.append(Step("next-hop", outcome, closed_by, f"inbound {name_of(closed_by)}{what}"))
         return shut, doubtful, closed_by
 
     def _route_label(self) -> str:

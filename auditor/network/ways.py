@@ -73,6 +73,7 @@ class Way(Struct, frozen=True):
     gaps: tuple[str, ...] = ()
     inferred: bool = False
     lost: AddressSet = EMPTY[V4]  # destinations that the firewall's own routes drop
+    lost_by: tuple[tuple[str, str], ...] = ()  # (id, label) of those routes
     elsewhere: AddressSet = EMPTY[V4]  # … and those they send on, to where nobody sees from here
 
 
@@ -244,8 +245,9 @@ class Ways:
             return _firewall_way(unknown=True, gaps=(f"subnets {firewall.subnet}",), **common)
         view = self._routes.of(subnet)
         own = self._own_way_out(firewall, subnet, common)
-        if view.parts and all(p.hop.kind == NONE for p in view.parts):
-            return _firewall_way(blocked="route", reasons=("route-none",), **common)
+        lost_by = tuple((p.id, p.label) for p in view.parts if p.hop.kind == NONE)
+        if view.parts and len(lost_by) == len(view.parts):
+            return replace(_firewall_way(blocked="route", reasons=("route-none",), **common), lost_by=lost_by)
         # Without a Management NIC Azure Firewall must have a direct way out; that a gateway beside it learns another
         # default is the exception. With one, a default route published by BGP is a supported way to tunnel.
         perhaps = [p for p in view.parts if "bgp-default-possible" in p.hop.reasons]
@@ -270,6 +272,7 @@ class Ways:
             gaps=(*own.gaps, *gaps),
             inferred=own.inferred or bool(perhaps) or longer,
             lost=lost,
+            lost_by=lost_by,
             elsewhere=leaving,
         )
 
