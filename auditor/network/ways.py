@@ -25,6 +25,7 @@ from auditor.model.resources import (
     LoadBalancer,
     Nic,
     Peering,
+    Rule,
     Subnet,
     Tenant,
     VirtualMachine,
@@ -386,16 +387,21 @@ class Ways:
         return (found[gate] for gate in ("admin-rule", "subnet-nsg", "nic-nsg") if gate in found)
 
     def _answered(self, nic: Nic, *, outbound: bool) -> Iterator[tuple[str, tuple[str, LineList | None]]]:
-        """Azure's effective rules of a NIC by gate, None where several NSGs answer for one. An empty list says
-        nothing: every NSG has its default rules."""
-        answers = [a for a in self._tenant.effective_nsgs.get(key(nic.id), ()) if a.nsg.rules]
-        for gate in dict.fromkeys(a.gate for a in answers):
-            ids = dict.fromkeys(a.nsg.id for a in answers if a.gate == gate)
-            rules = {rule.id: rule for a in answers if a.gate == gate for rule in a.nsg.rules}
-            ordered = sorted(rules.values(), key=lambda rule: rule.priority)
-            read = admin if gate == "admin-rule" else nsg
-            one = gate == "admin-rule" or len(ids) == 1
-            yield gate, (next(iter(ids)), read(ordered, self._tags, V4, outbound=outbound) if one else None)
+        """Azure's effective rules of a NIC in one direction, by gate; None where several NSGs answer for one.
+
+        An answer without a rule for that direction says nothing: every NSG has its default rules.
+        """
+        found: dict[str, dict[str, list[Rule]]] = {}
+        for answer in self._tenant.effective_nsgs.get(key(nic.id), ()):
+            if rules := [rule for rule in answer.nsg.rules if rule.outbound is not (not outbound)]:
+                found.setdefault(answer.gate, {}).setdefault(answer.nsg.id, []).extend(rules)
+        for gate, lists in found.items():
+            rules = sorted({r.id: r for each in lists.values() for r in each}.values(), key=lambda r: r.priority)
+            if gate == "admin-rule":
+                yield gate, (next(iter(lists)), admin(rules, self._tags, V4, outbound=outbound))
+            else:
+                only = nsg(rules, self._tags, V4, outbound=outbound) if len(lists) == 1 else None
+                yield gate, (next(iter(lists)), only)
 
     def _nsg(self, nsg_id: str, bits: int, *, outbound: bool) -> LineList | None:
         group, asked = self._tenant.nsgs.get(key(nsg_id)), (key(nsg_id), bits, outbound)

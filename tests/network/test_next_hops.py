@@ -675,6 +675,16 @@ def test_effective_rules_of_the_appliance_that_let_it_in():
     assert "appliance-inbound-denied" not in found.reasons
 
 
+def test_effective_rules_of_the_appliance_without_an_inbound_one():
+    """An answer without a rule for one direction says nothing of it: the NSG as it was read stands."""
+    world = BehindAppliance()
+    admit = rule("in", 100, "Allow", "*", "*", source="10.1.0.0/16", direction="Inbound")
+    attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg", admit))
+    rows = answered(world)["value"][0]["effectiveSecurityRules"]
+    rows[:] = [row for row in rows if row["direction"] == "Outbound"]
+    assert not wrong(world.finding(), smtp={"conditional", "unknown"}, path="nva")
+
+
 def test_effective_rules_of_the_appliance_that_keep_it_out():
     """Azure's own answer comes before the NSG as it was read, which would admit it."""
     world = BehindAppliance()
