@@ -81,13 +81,13 @@ class Gateways:
         )
 
     def _unseen(self, vnet: VirtualNetwork) -> str:
-        """The id of a gateway or Route Server that stands in the virtual network and was not read, or ""."""
+        """The id of a gateway or Route Server that stands in the virtual network and was not read there, or ""."""
+        known = {key(gateway.id) for gateway in self._by_vnet.get(key(vnet.id), ())}
         for subnet in vnet.subnets:
             kind = _STANDS_IN.get(name_of(subnet.id).lower())
             if kind is None:
                 continue
-            known = self._tenant.gateways
             found = next((t for t in subnet.tenants if key(t) not in known), "")
-            if found or (self._tenant.refused(kind, vnet.id) and not self._by_vnet.get(key(vnet.id))):
+            if found or (self._tenant.refused(kind, vnet.id) and not known):
                 return found or subnet.id
         return ""

@@ -79,11 +79,16 @@ class Way(Struct, frozen=True):
 
 
 class _Exit(Struct, frozen=True):
-    """Whether an appliance leads on, why it does not, and what of it was not read."""
+    """Whether an appliance leads on, what of it was not read, and whether it leads back to itself."""
 
     leads: bool
     reasons: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
+    loops: bool = False
+
+
+def _doubted(reason: str, gap: str) -> _Exit:
+    return _Exit(False, (reason,), (gap,))
 
 
 class _Common(TypedDict):
@@ -344,8 +349,11 @@ class Ways:
         inbound = tuple(self._inbound_of(nic, bits) for nic in forwarding)
         exits = [self._exit(self._tenant.vms[v], bits) if v in self._tenant.vms else _Exit(True) for v in vms]
         leads = not exits or any(e.leads for e in exits)
-        reasons = ("appliance", *dict.fromkeys(r for e in exits for r in e.reasons), *self._stopped(vms))
+        why = tuple(dict.fromkeys(r for e in exits for r in e.reasons))
         gaps = tuple(dict.fromkeys(g for e in exits for g in e.gaps))
+        if not leads and not gaps:
+            gaps = (f"appliance {where}",)
+            why = ("appliance-no-egress", *((_LOOP,) if any(e.loops for e in exits) else ()))
         return Way(
             "nva",
             "nva",
@@ -353,8 +361,8 @@ class Ways:
             unknown=not leads,
             appliances=vms,
             inbound=inbound,
-            reasons=reasons,
-            gaps=gaps if leads or gaps else (f"appliance {where}",),
+            reasons=("appliance", *why, *self._stopped(vms)),
+            gaps=gaps,
             inferred=leads,
         )
 
@@ -393,7 +401,7 @@ class Ways:
         """
         found: dict[str, dict[str, list[Rule]]] = {}
         for answer in self._tenant.effective_nsgs.get(key(nic.id), ()):
-            if rules := [rule for rule in answer.nsg.rules if rule.outbound is not (not outbound)]:
+            if rules := [rule for rule in answer.nsg.rules if rule.outbound in (outbound, None)]:
                 found.setdefault(answer.gate, {}).setdefault(answer.nsg.id, []).extend(rules)
         for gate, lists in found.items():
             rules = sorted({r.id: r for each in lists.values() for r in each}.values(), key=lambda r: r.priority)
@@ -410,39 +418,45 @@ class Ways:
         return self._lists.get(asked)
 
     def _exit(self, vm: VirtualMachine, bits: int) -> _Exit:
-        """Whether some NIC of the appliance reaches the Internet, a gateway or something that cannot be told.
+        """Whether some NIC of the appliance reaches the Internet, a gateway or a route that cannot be followed.
 
-        A tunnel of the appliance's own may still lead on, which no resource shows.
+        What was not read of it may be the way out. A tunnel of its own may still lead on, which no resource shows.
         """
         nics = [found for reference in vm.nics or () if (found := self._tenant.nics.get(key(reference.id)))]
-        unread = [r.id for r in vm.nics or () if key(r.id) not in self._tenant.nics]
-        seen = ("nic-not-seen",) if unread else ()
-        gaps = tuple(f"networkInterfaces {i}" for i in unread)
+        doubts = [_doubted("nic-not-seen", f"networkInterfaces {r.id}") for r in vm.nics or ()
+                  if key(r.id) not in self._tenant.nics]  # fmt: skip
         own = {c.private_ip for nic in nics for c in nic.configurations}
-        loops = False
-        for nic in nics:
-            for configuration in nic.configurations:
-                if configuration.version != bits:
-                    continue
-                subnet = self._tenant.subnets.get(key(configuration.subnet))
-                if subnet is None:
-                    return _Exit(True, seen, gaps)
-                if self._denied(nic, subnet, bits):
-                    continue
-                for part in self._routes.of(subnet, bits).parts:
-                    back = part.hop.kind == APPLIANCE and bool(part.hop.ips) and own.issuperset(part.hop.ips)
-                    loops = loops or back
-                    if not back and self._leads_on(part.hop, vm, nic, configuration, subnet):
-                        return _Exit(True, seen, gaps)
-        if unread:
-            return _Exit(False, seen, gaps)
-        return _Exit(False, ("appliance-no-egress", *((_LOOP,) if loops else ())))
+        leads = loops = False
+        for nic, configuration in ((n, c) for n in nics for c in n.configurations if c.version == bits):
+            subnet = self._tenant.subnets.get(key(configuration.subnet))
+            if subnet is None:
+                doubts.append(_doubted("subnet-not-seen", f"subnets {configuration.subnet}"))
+                continue
+            parts = () if self._denied(nic, subnet, bits) else self._routes.of(subnet, bits).parts
+            for hop in (part.hop for part in parts):
+                if hop.kind == APPLIANCE and hop.ips and own.issuperset(hop.ips):
+                    loops = True
+                elif (onward := self._leads_on(hop, vm, nic, configuration, subnet)).leads:
+                    leads = True
+                else:
+                    doubts.append(onward)
+        reasons = tuple(dict.fromkeys(r for d in doubts for r in d.reasons))
+        gaps = tuple(dict.fromkeys(g for d in doubts for g in d.gaps))
+        return _Exit(leads, reasons, gaps, loops)
 
-    def _leads_on(self, hop: Hop, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration, subnet: Subnet) -> bool:
-        """Whether a hop of the appliance's own routes leads to the Internet or somewhere that cannot be told."""
-        if hop.kind == INTERNET:
-            return self._outbound.of(vm, nic, configuration, subnet).path != "none"
-        return hop.kind != NONE
+    def _leads_on(
+        self, hop: Hop, vm: VirtualMachine, nic: Nic, configuration: IpConfiguration, subnet: Subnet
+    ) -> _Exit:
+        """Whether a hop of the appliance's own routes leads to the Internet or on to something else."""
+        outbound = self._outbound.of(vm, nic, configuration, subnet) if hop.kind == INTERNET else None
+        if hop.kind == NONE or (outbound is not None and outbound.path == "none"):
+            return _Exit(False)
+        lists = self._lists_of(nic, subnet, configuration.version, outbound=True)
+        if unread := next((i for i, lines in lists if lines is None), ""):
+            return _doubted("nsg-not-seen", f"networkSecurityGroups {unread}")
+        if outbound is not None and outbound.path == "unknown":
+            return _Exit(False, gaps=(outbound.gap,))
+        return _Exit(True)
 
     def _denied(self, nic: Nic, subnet: Subnet, bits: int) -> bool:
         """Whether rules keep in whatever the appliance would send on, from any source."""

@@ -319,6 +319,26 @@ def test_an_appliance_with_a_nic_that_was_not_read(private):
     assert "appliance-no-egress" not in found.reasons
 
 
+@pytest.mark.parametrize("unread", ["nsg", "subnet", "nat"])
+def test_an_appliance_whose_way_out_was_not_read(unread):
+    """What stands on the appliance's only way out and was not read may close it: unknown, with what would tell."""
+    world = BehindAppliance(public=False)
+    world.outside["properties"]["defaultOutboundAccess"] = False
+    beyond = world.group.vnet("beyond", "10.5.0.0/16", {"untrust": "10.5.0.0/24"})
+    untrust = subnet_of(beyond, "untrust")
+    nsg, nat = world.group.nsg("untrust-nsg"), world.group.nat_gateway("nat", world.group.public_ip("n", "203.0.113.7"))
+    attach(untrust, networkSecurityGroup=nsg, natGateway=nat)
+    nic = world.group.nic("untrust", untrust, "10.5.0.4", forwarding=True, primary=False)
+    world.nva["properties"]["networkProfile"]["networkInterfaces"].append(ref(nic))
+    assert not wrong(world.finding(), smtp="conditional", path="nva", gaps=())
+    gone = {"nsg": nsg, "subnet": beyond, "nat": nat}[unread]
+    world.subscription.drop(gone)
+    found = world.finding()
+    kind = {"nsg": "networkSecurityGroups", "subnet": "subnets", "nat": "natGateways"}[unread]
+    assert not wrong(found, smtp="unknown", path="nva", decided_by="visibility")
+    assert f"{kind} {untrust['id'] if unread == 'subnet' else gone['id']}" in found.gaps
+
+
 class Balanced(Lone):
     """`Lone` whose default route is the frontend 10.0.2.10 of an internal load balancer in front of two appliances."""
 

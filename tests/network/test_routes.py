@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.arm import Json, peer, route, rule, subnet, subnet_of
+from tests.arm import Json, part, peer, route, rule, subnet, subnet_of
 from tests.network.world import (
     DEFAULT,
     EXCHANGE,
@@ -341,6 +341,20 @@ def test_user_halves_before_a_learned_default_route(known):
     assert not wrong(found, **THROUGH, firewall_id=world.firewall["id"], confidence="high" if known else "medium")
     assert deciders(found, "route") == [("azure-firewall", route_id(world.table, half)) for half in HALVES]
     assert ("bgp-more-specific-possible" in found.reasons) is not known
+
+
+@pytest.mark.parametrize("said", [[], None])
+def test_a_gateway_that_does_not_say_where_it_stands(said):
+    """§1.6: a gateway whose document names no subnet stands where the GatewaySubnet says that it does."""
+    world = Lone()
+    where = part(world.vnet, "subnets", "GatewaySubnet", subnet("10.1.9.0/27"))
+    world.vnet["properties"]["subnets"].append(where)
+    gateway = world.group.gateway("er", where)
+    where["properties"]["ipConfigurations"] = [{"id": f"{gateway['id']}/ipConfigurations/default"}]
+    gateway["properties"]["ipConfigurations"] = said
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", gaps=(f"learned-routes {gateway['id']}",))
+    assert "bgp-default-possible" in found.reasons
 
 
 def test_a_user_route_before_a_learned_one():
