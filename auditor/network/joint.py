@@ -20,7 +20,7 @@ from auditor.network.lines import UNKNOWN as UNDECIDED
 from auditor.network.outbound import Outbound
 from auditor.network.routes import RoutePart, RouteView
 from auditor.network.rules import admin, nsg
-from auditor.network.tags import Tags
+from auditor.network.tags import Tags, is_tag
 from auditor.network.ways import DIRECT, Way
 
 _MOST_SHOWN = 24  # prefixes shown of a set before "…"
@@ -298,7 +298,7 @@ class Joint:
         """Effective rules as they are for the family at hand.
 
         Azure spells out `*` as 0.0.0.0/0 and tags by their IPv4 prefixes, so that for IPv6 a rule holds what it is
-        written with; of one that was not read that is not known.
+        written with; of one that was not read, or reads otherwise for IPv4, that is not known.
         """
         if self.bits == V4:
             yield from rules
@@ -308,7 +308,16 @@ class Joint:
         twins = {(r.name.lower(), r.priority, r.outbound): r for r in (group.rules if group else written)}
         for rule in rules:
             twin = twins.get((rule.name.lower(), rule.priority, rule.outbound))
-            yield _of_both_families(rule) if twin is None else replace(twin, id=rule.id, access=rule.access)
+            yield _as_written(rule, twin) if twin and self._alike(rule, twin) else _of_both_families(rule)
+
+    def _alike(self, rule: Rule, twin: Rule) -> bool:
+        """Whether an effective rule has the IPv4 prefixes that it is written with; groups stand for others there."""
+        sources = bool(twin.source_groups) or self._prefixes(rule.sources) == self._prefixes(twin.sources)
+        return sources and self._prefixes(rule.destinations) == self._prefixes(twin.destinations)
+
+    def _prefixes(self, texts: tuple[str, ...]) -> AddressSet:
+        resolved = (self.shared.tags.resolve(text, V4) for text in texts if not is_tag(text))
+        return AddressSet.union(filter(None, resolved), V4)
 
     def _rule_notes(
         self,
@@ -596,9 +605,24 @@ def _is_v4(text: str) -> bool:
     return text[:1].isdigit() and ":" not in text
 
 
+def _as_written(rule: Rule, twin: Rule) -> Rule:
+    """An effective rule with the addresses and groups that its NSG has for it."""
+    return replace(
+        rule,
+        sources=twin.sources,
+        destinations=twin.destinations,
+        source_groups=twin.source_groups,
+        destination_groups=twin.destination_groups,
+        expanded={},
+        expanded_sources={},
+        doubts=(),
+    )
+
+
 def _of_both_families(rule: Rule) -> Rule:
     """An effective rule that may be for IPv6, too: default ones are, of others their IPv4 prefixes do not tell."""
-    if not any(_is_v4(text) for text in (*rule.sources, *rule.destinations)):
+    spelt_out = rule.expanded or rule.expanded_sources
+    if not spelt_out and not any(_is_v4(text) for text in (*rule.sources, *rule.destinations)):
         return rule
     sources, destinations = (tuple("*" if _is_v4(t) else t for t in ts) for ts in (rule.sources, rule.destinations))
     doubts = () if rule.priority >= _FIRST_DEFAULT else (f"addressFamily {rule.id}",)

@@ -619,6 +619,16 @@ def dual(world: Lone) -> None:
         pytest.param(rule("yes", 100, "Allow"), rule("no", 90, "Deny", "*"), "unknown", id="a-rule-not-read"),
         pytest.param(rule("yes", 100, "Allow"), rule("no", 90, "Deny", "Internet"), "unknown", id="a-tag-not-read"),
         pytest.param(rule("no", 100, "Deny", "*"), rule("yes", 90, "Allow", "10.0.0.0/8"), "open", id="the-rule-gone"),
+        pytest.param(
+            rule("no", 100, "Deny", "10.0.0.0/8"), rule("no", 100, "Deny", "*"), "unknown", id="another-prefix"
+        ),
+        pytest.param(rule("no", 100, "Deny", "*"), rule("no", 100, "Deny", "*", "443"), "open", id="another-port"),
+        pytest.param(
+            rule("yes", 100, "Allow"),
+            rule("no", 90, "Deny", "Mystery", source="VirtualNetwork"),
+            "unknown",
+            id="a-tag-of-unread-prefixes",
+        ),
     ],
 )
 def test_effective_rules_for_ipv6(written, answered, ipv6):
@@ -628,7 +638,7 @@ def test_effective_rules_for_ipv6(written, answered, ipv6):
     dual(world)
     nsg = world.guard(written)
     shown = {**nsg, "properties": {**nsg["properties"], "securityRules": [answered]}} if answered else nsg
-    of_nic(world, shown)
+    of_nic(world, shown, {**PRIVATE, "Mystery": [EXCHANGE]})
     assert not wrong(world.finding(), ipv6=ipv6)
 
 
