@@ -210,6 +210,8 @@ class Joint:
         bypass: Ruling | None = None
         deciders: dict[str, Ruling] = {}
         for gate, lines, resource_id in lists:
+            if allowed and not passing:
+                break  # an AlwaysAllow of everything: no NSG is asked
             if lines is None:
                 gates.append(Gate(gate, resource_id, self.nothing, passing))
                 self.note("nsg-not-seen", "rules-unknown", gap=f"networkSecurityGroups {resource_id}")

@@ -35,6 +35,17 @@ def test_always_allow_ends_the_evaluation(to, nsg):
     assert "admin-rule-allows" in found.reasons
 
 
+def test_no_nsg_is_asked_after_an_always_allow_of_everything():
+    """Case 48: the trail names no rule of an NSG that the packet does not meet, and an NSG out of sight is no gap."""
+    world, (rule_, *_), _ = ruled(admin_rule("smtp", 10, "AlwaysAllow"), nsg=[NO_SMTP])
+    found = world.finding()
+    assert not wrong(found, smtp="open", rules_decided_by=rule_)
+    assert (deciders(found, "admin-rule"), deciders(found, "nic-nsg")) == ([("allow", rule_)], [])
+    unread = {"id": world.group.id_of("Microsoft.Network/networkSecurityGroups", "unread")}
+    world.nic["properties"]["networkSecurityGroup"] = unread
+    assert not wrong(world.finding(), smtp="open", rules="allow", gaps=())
+
+
 def test_allow_leaves_it_to_the_nsg():
     """Case 49: a plain Allow goes on to the NSGs."""
     world, _, guard = ruled(admin_rule("mail", 10, "Allow"), nsg=(NO_SMTP,))
