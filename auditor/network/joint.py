@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from msgspec import Struct
@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from auditor.model.addresses import EMPTY, V4, AddressSet
 from auditor.model.finding import Step
 from auditor.model.ids import key, name_of, subscription_of
-from auditor.model.resources import EffectiveNsg, IpConfiguration, Nic, Rule, Subnet, Tenant
+from auditor.model.resources import IpConfiguration, Nic, Rule, Subnet, Tenant
+from auditor.network.effective import NSG_GATES, answered
 from auditor.network.firewall import FirewallRules
 from auditor.network.gates import BLOCKED, OPEN, RESTRICTED, UNKNOWN, Gate, Slice, headline, settle, via
 from auditor.network.hop import APPLIANCE, FIREWALL
@@ -25,8 +26,7 @@ from auditor.network.ways import DIRECT, Way
 
 _MOST_SHOWN = 24  # prefixes shown of a set before "…"
 _NO_GROUPS: frozenset[str] = frozenset()
-_NSG_GATES = ("nic-nsg", "subnet-nsg")
-_FIRST_DEFAULT, _LAST = 65000, 65500  # priorities of the default rules of an NSG
+_FIRST_DEFAULT = 65000  # from here on priorities are those of the default rules of an NSG
 # An appliance whose own subnet routes to itself sends its own packets round in a circle.
 _LOOP = Way("none", "none", blocked="route", reasons=("routing-loop",))
 
@@ -264,39 +264,19 @@ class Joint:
         return [(gate, *found[gate]) for gate in ("admin-rule", "nic-nsg", "subnet-nsg") if gate in found]
 
     def _effective(self) -> dict[str, tuple[LineList | None, str]]:
-        """What Azure answered for this NIC, by gate. An empty list says nothing: every NSG has its default rules."""
-        answers: dict[str, dict[str, dict[str, Rule]]] = {}
-        adrift: dict[str, tuple[LineList | None, str]] = {}  # NSGs that may be at either gate
-        spelt: dict[str, str] = {}
-        for answer in self.tenant.effective_nsgs.get(key(self.nic.id), ()):
-            gates = self._gates_of(answer)
-            if not gates:
-                adrift |= dict.fromkeys(_NSG_GATES, (None, answer.nsg.id))
-            for gate in gates if answer.nsg.rules else ():
-                spelt.setdefault(key(answer.nsg.id), answer.nsg.id)
-                held = answers.setdefault(gate, {}).setdefault(key(answer.nsg.id), {})
-                held.update({key(rule.id): rule for rule in answer.nsg.rules})
+        """What Azure answered for this NIC, by gate."""
+        answers = self.tenant.effective_nsgs.get(key(self.nic.id), ())
         found: dict[str, tuple[LineList | None, str]] = {}
-        for gate, groups in answers.items():
+        for gate, answer in answered(answers, self.nic.nsg, self.place.nsg_id).items():
             self.note("effective-rules-used")
-            of = spelt[next(iter(groups))]
-            rules = [rule for group in groups.values() for rule in group.values()]
-            worded = sorted(self._for_family(gate, of, rules), key=lambda rule: rule.priority)
-            if gate == "admin-rule":
-                found[gate] = (admin(worded, self.shared.tags, self.bits), of)
-            else:
-                told = len(groups) == 1 and any(map(_is_last, rules))
-                found[gate] = (nsg(worded, self.shared.tags, self.bits) if told else None, of)
-        return found | adrift
+            lines = None
+            if answer.rules is not None:
+                worded = sorted(self._for_family(gate, answer.id, answer.rules), key=lambda rule: rule.priority)
+                lines = (nsg if gate in NSG_GATES else admin)(worded, self.shared.tags, self.bits)
+            found[gate] = (lines, answer.id)
+        return found
 
-    def _gates_of(self, answer: EffectiveNsg) -> tuple[str, ...]:
-        """The gates that an answer is for: where Azure did not say, those of the NSG it names, if there are any."""
-        if answer.gate:
-            return (answer.gate,)
-        named = zip(_NSG_GATES, (self.nic.nsg, self.place.nsg_id), strict=True)
-        return tuple(gate for gate, nsg_id in named if nsg_id and key(nsg_id) == key(answer.nsg.id))
-
-    def _for_family(self, gate: str, of: str, rules: list[Rule]) -> Iterator[Rule]:
+    def _for_family(self, gate: str, of: str, rules: Iterable[Rule]) -> Iterator[Rule]:
         """Effective rules as they are for the family at hand.
 
         Azure spells out `*` as 0.0.0.0/0 and tags by their IPv4 prefixes, so that for IPv6 a rule holds what it is
@@ -596,11 +576,6 @@ class Joint:
         if len(missing.spans) < len(allowed.spans):
             return (f"Internet except {' '.join(_first(missing, most))}", *names)
         return (*_first(allowed, most), *names)
-
-
-def _is_last(rule: Rule) -> bool:
-    """Whether this is the default rule that every NSG ends in: a list without it is not the whole list."""
-    return rule.outbound is True and rule.priority == _LAST and rule.access == "deny"
 
 
 def _is_v4(text: str) -> bool:

@@ -25,12 +25,12 @@ from auditor.model.resources import (
     LoadBalancer,
     Nic,
     Peering,
-    Rule,
     Subnet,
     Tenant,
     VirtualMachine,
     VirtualNetwork,
 )
+from auditor.network.effective import NSG_GATES, answered
 from auditor.network.firewall import FirewallRules
 from auditor.network.hop import APPLIANCE, FIREWALL, GATEWAY, INTERNET, NONE, Hop
 from auditor.network.lines import ALWAYS, DENY, LineList, VnetTag
@@ -390,26 +390,14 @@ class Ways:
         for gate, nsg_id in (("subnet-nsg", subnet.nsg), ("nic-nsg", nic.nsg)):
             if nsg_id:
                 found[gate] = nsg_id, self._nsg(nsg_id, bits, outbound=outbound)
-        if bits == V4:
-            found.update(self._answered(nic, outbound=outbound))
+        answers = self._tenant.effective_nsgs.get(key(nic.id), ()) if bits == V4 else ()
+        for gate, answer in answered(answers, nic.nsg, subnet.nsg, outbound=outbound).items():
+            lines = None
+            if answer.rules is not None:
+                ordered = sorted(answer.rules, key=lambda rule: rule.priority)
+                lines = (nsg if gate in NSG_GATES else admin)(ordered, self._tags, V4, outbound=outbound)
+            found[gate] = answer.id, lines
         return (found[gate] for gate in ("admin-rule", "subnet-nsg", "nic-nsg") if gate in found)
-
-    def _answered(self, nic: Nic, *, outbound: bool) -> Iterator[tuple[str, tuple[str, LineList | None]]]:
-        """Azure's effective rules of a NIC in one direction, by gate; None where several NSGs answer for one.
-
-        An answer without a rule for that direction says nothing: every NSG has its default rules.
-        """
-        found: dict[str, dict[str, list[Rule]]] = {}
-        for answer in self._tenant.effective_nsgs.get(key(nic.id), ()):
-            if rules := [rule for rule in answer.nsg.rules if rule.outbound in (outbound, None)]:
-                found.setdefault(answer.gate, {}).setdefault(answer.nsg.id, []).extend(rules)
-        for gate, lists in found.items():
-            rules = sorted({r.id: r for each in lists.values() for r in each}.values(), key=lambda r: r.priority)
-            if gate == "admin-rule":
-                yield gate, (next(iter(lists)), admin(rules, self._tags, V4, outbound=outbound))
-            else:
-                only = nsg(rules, self._tags, V4, outbound=outbound) if len(lists) == 1 else None
-                yield gate, (next(iter(lists)), only)
 
     def _nsg(self, nsg_id: str, bits: int, *, outbound: bool) -> LineList | None:
         group, asked = self._tenant.nsgs.get(key(nsg_id)), (key(nsg_id), bits, outbound)

@@ -695,14 +695,20 @@ def test_effective_rules_of_the_appliance_that_let_it_in():
     assert "appliance-inbound-denied" not in found.reasons
 
 
-def test_effective_rules_of_the_appliance_without_an_inbound_one():
-    """An answer without a rule for one direction says nothing of it: the NSG as it was read stands."""
+@pytest.mark.parametrize("left", [0, 1], ids=["no-inbound-rule", "no-last-rule"])
+def test_effective_rules_of_the_appliance_that_end_early(left):
+    """A list without the default rule that every NSG ends in is not the whole list: whether it lets the packet in,
+    nobody knows."""
     world = BehindAppliance()
     admit = rule("in", 100, "Allow", "*", "*", source="10.1.0.0/16", direction="Inbound")
-    attach(world.outside, networkSecurityGroup=world.group.nsg("nva-nsg", admit))
+    nsg = world.group.nsg("nva-nsg", admit)
+    attach(world.outside, networkSecurityGroup=nsg)
     rows = answered(world)["value"][0]["effectiveSecurityRules"]
-    rows[:] = [row for row in rows if row["direction"] == "Outbound"]
-    assert not wrong(world.finding(), smtp={"conditional", "unknown"}, path="nva")
+    inbound = [row for row in rows if row["direction"] == "Inbound"]
+    rows[:] = [row for row in rows if row["direction"] == "Outbound"] + inbound[:left]
+    found = world.finding()
+    assert not wrong(found, smtp="unknown", decided_by="visibility", path="nva")
+    assert f"networkSecurityGroups {nsg['id']}" in found.gaps
 
 
 def test_effective_rules_of_the_appliance_that_keep_it_out():
