@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +63,13 @@ def start(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] | No
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def send(process: subprocess.Popen[str], number: int) -> None:
+    """Send a signal to a program that waits for an answer. Just before it begins to wait, a signal would be noticed
+    only when the waiting ends."""
+    time.sleep(0.5)
+    process.send_signal(number)
 
 
 def finish(process: subprocess.Popen[str]) -> Done:

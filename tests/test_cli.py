@@ -17,7 +17,7 @@ import pytest
 
 from auditor import __version__
 from tests.cloud.server import serve_snapshot
-from tests.program import CONTOSO, FIXTURES, ROOT, Done, config_of, differences, finish, rows, run, start, table
+from tests.program import CONTOSO, FIXTURES, ROOT, Done, config_of, differences, finish, rows, run, send, start, table
 
 NO_NSG = FIXTURES / "scenarios" / "no-nsg"
 COMMANDS = ("scan", "collect", "explain", "diff", "scrub", "policy", "config")
@@ -228,7 +228,7 @@ def test_130_says_how_to_go_on(tmp_path):
     os.mkfifo(tmp_path / "auditor.toml")  # the program waits for its text, and we for the program to open it
     process = start("scan", cwd=tmp_path)
     with (tmp_path / "auditor.toml").open("w"):
-        process.send_signal(signal.SIGINT)
+        send(process, signal.SIGINT)
         done = finish(process)
     assert done.code == 130
     assert "--resume" in complaint(done)

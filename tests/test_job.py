@@ -25,7 +25,7 @@ from tests.cloud.faults import Fault, throttled
 from tests.cloud.server import serve_snapshot
 from tests.deliver.front import Front, front
 from tests.deliver.servers import Hook, hook
-from tests.program import CONTOSO, FIXTURES, ROOT, Done, config_of, environment_of, finish, rows, run, start
+from tests.program import CONTOSO, FIXTURES, ROOT, Done, config_of, environment_of, finish, rows, run, send, start
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -299,13 +299,13 @@ def trusted(server: Server, *authorities: Path) -> dict[str, str]:
 def test_a_run_that_the_system_ends_is_told(night, chain):
     """SIGTERM, as a scheduler sends it at a deadline, ends with 130; the record and the team say so."""
     (night.cwd / "reports").mkdir()
-    with serve(encoded(many(2, 2)), latency=0.5) as server:
+    with serve(encoded(many(2, 2)), latency=1) as server:
         server.endpoint.requests = seen = Watched()
         environment = night.environment | trusted(server, chain[0])
         process = start("scan", "--auth", "environment", cwd=night.cwd, environment=environment)
         assert seen.reached.wait(60)
         assert night.record()["state"] == "running"
-        process.send_signal(signal.SIGTERM)
+        send(process, signal.SIGTERM)
         done = finish(process)
     assert done.code == 130, done.err
     assert (night.record()["state"], night.record()["exit_code"]) == ("interrupted", 130)
@@ -353,7 +353,7 @@ def test_a_message_amid_which_the_system_ends_the_run(night, tmp_path, chain):
         arguments = ("scan", "--from", str(NO_NSG), "--format", "csv", "--keep", "9")
         process = start(*arguments, cwd=night.cwd, environment=night.environment)
         assert second.reached.wait(60)
-        process.send_signal(signal.SIGTERM)
+        send(process, signal.SIGTERM)
         done = finish(process)
         assert done.code == 0, done.err
         assert (
@@ -382,14 +382,14 @@ def test_a_stderr_that_takes_nothing(night):
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system knows no SIGHUP")
 def test_a_terminal_that_is_closed(night, chain):
     """SIGHUP ends a run as SIGTERM does."""
-    with serve(encoded(many(1, 1)), latency=0.5) as server:
+    with serve(encoded(many(1, 1)), latency=1) as server:
         server.endpoint.requests = seen = Watched()
         environment = night.environment | trusted(server, chain[0])
         before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, and so would the program
         process = start("scan", "--auth", "environment", cwd=night.cwd, environment=environment)
         signal.signal(signal.SIGHUP, before)
         assert seen.reached.wait(60)
-        process.send_signal(signal.SIGHUP)
+        send(process, signal.SIGHUP)
         assert finish(process).code == 130
     assert night.told() == ["failed"]
     assert night.record()["state"] == "interrupted"
@@ -807,7 +807,7 @@ def test_an_upload_that_the_system_ends(port25, file):
     port25.storage.once("PUT", file, "stuck")
     process = port25.start()
     assert port25.storage.reached.wait(60)
-    process.send_signal(signal.SIGTERM)
+    send(process, signal.SIGTERM)
     done = finish(process)
     assert done.code == 130
     assert [line for line in done.err.splitlines() if not line.startswith("{")] == []
