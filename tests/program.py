@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -55,7 +56,7 @@ def run(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None
 def start(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start the program as an operator does, with only this of Azure in the environment."""
     return subprocess.Popen(
-        [sys.executable, "-m", "auditor", *map(str, arguments)],
+        [sys.executable, "-X", "faulthandler", "-m", "auditor", *map(str, arguments)],
         cwd=cwd,
         env=environment_of(environment or {}) | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
@@ -74,7 +75,11 @@ def send(process: subprocess.Popen[str], number: int) -> None:
 
 def finish(process: subprocess.Popen[str]) -> Done:
     """Wait for the end of a started program."""
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # it says where it stands
+        raise AssertionError(f"does not end:\n{process.communicate()[1]}") from None
     return Done(process.returncode, out, err)
 
 
