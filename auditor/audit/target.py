@@ -9,13 +9,10 @@ from itertools import chain, pairwise
 from msgspec import Struct
 
 from auditor.audit.sight import Result, Sight
-from auditor.model.addresses import PUBLIC, V4, address
 from auditor.model.ids import key, subscription_of
 from auditor.model.resources import Subnet, Tenant, VirtualMachine
 from auditor.network.gates import UNKNOWN
-from auditor.network.lines import ALWAYS, VnetTag, reason_of
-from auditor.network.rules import admin, manager_of
-from auditor.network.tags import Tags
+from auditor.network.lines import reason_of
 from auditor.policy.actions import Touches, action, choose
 
 _ANSWER = "/effectiveRouteTable"
@@ -59,26 +56,11 @@ def _filter(case: _Case) -> str:
     """What can close the port: an admin rule that keeps every NSG out of it, else an NSG, else the subnet without."""
     subnet = case.subnet
     return (
-        _always_allowed_by(case)
+        case.sight.egress.always_allowed_by
         or case.sight.nic.nsg
         or (subnet.nsg if subnet else "")
         or case.sight.configuration.subnet
     )
-
-
-def _always_allowed_by(case: _Case) -> str:
-    """The id of the security admin rule that always allows TCP 25, "" where the NSGs have their say."""
-    egress = case.sight.egress
-    if "admin-rule-allows" not in egress.reasons:
-        return ""
-    if egress.rules == "allow" and manager_of(egress.rules_decided_by):
-        return egress.rules_decided_by
-    tenant = case.tenant
-    lines = admin(tenant.admin_rules.get(key(_network(case)), ()), Tags.of(tenant))
-    source = address(case.sight.configuration.private_ip)
-    ruling = lines.decide(source[0] if source else None, frozenset(), VnetTag.private())
-    opened = ruling.decider(PUBLIC[V4], ALWAYS)
-    return opened.id if opened else ""
 
 
 def _network(case: _Case) -> str:

@@ -63,6 +63,7 @@ class Egress(Struct, frozen=True):
     inferred: bool
     direct: bool  # some route says Internet: the outbound method counts
     admin_rules_asked: bool  # Azure told which security admin rules hold
+    always_allowed_by: str  # the id of the security admin rule that keeps NSGs out of it, for the most destinations
 
 
 class Place(Struct):
@@ -125,6 +126,7 @@ class Joint:
         self.tags: list[str] = list(place.view.tags)  # service tags that what was met is written with
         self.steps: list[Step] = []
         self.inferred = False
+        self.always_allowed_by = ""
         self.hosts: dict[str, tuple[str, ...]] = {}  # what each firewall lets through by name
 
     def egress(self) -> Egress:
@@ -172,6 +174,7 @@ class Joint:
             inferred=self.inferred,
             direct=direct,
             admin_rules_asked=asked,
+            always_allowed_by=self.always_allowed_by,
         )
 
     def _admin_rules_asked(self) -> bool:
@@ -330,8 +333,9 @@ class Joint:
             self.steps.append(Step(gate, outcome, resource_id, name_of(resource_id)))
         if gate == "admin-rule" and denied:
             self.note("admin-rule-denies")
-        elif gate == "admin-rule" and ruling.held(ALWAYS):
+        elif gate == "admin-rule" and (always := ruling.decider(self.everything, ALWAYS)):
             self.note("admin-rule-allows")
+            self.always_allowed_by = always.id
 
     def _unresolved(self, ruling: Ruling, within: AddressSet) -> None:
         """Name what leaves some of these destinations unknown."""
